@@ -1,0 +1,34 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The rooms of the house, lowest first. An arrow (a dependency) never points up; Tests/ArchitectureTests
+// reads the imports of every source file and fails when one does.
+let strict: [SwiftSetting] = [.enableUpcomingFeature("ExistentialAny")]
+
+let package = Package(
+  name: "galaxy-lb",
+  products: [.executable(name: "galaxy-lb", targets: ["galaxy-lb"])],
+  targets: [
+    .systemLibrary(name: "CLibevent", pkgConfig: "libevent_core", providers: [.apt(["libevent-dev"])]),
+    .systemLibrary(name: "CLibYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+    .systemLibrary(name: "CLinux"),
+
+    .target(name: "SystemCalls", dependencies: ["CLinux"], swiftSettings: strict),
+    .target(name: "EventLoop", dependencies: ["CLibevent", "SystemCalls"], swiftSettings: strict),
+    .target(name: "HTTP1", swiftSettings: strict),
+    .target(name: "YAML", dependencies: ["CLibYAML"], swiftSettings: strict),
+    .target(
+      name: "UpstreamPool", dependencies: ["EventLoop", "HTTP1", "SystemCalls"], swiftSettings: strict),
+    .target(name: "GravityRestart", dependencies: ["YAML", "SystemCalls"], swiftSettings: strict),
+    .executableTarget(
+      name: "galaxy-lb",
+      dependencies: [
+        "GravityRestart", "UpstreamPool", "HTTP1", "EventLoop", "YAML", "SystemCalls", "CLinux",
+      ],
+      swiftSettings: strict),
+
+    .testTarget(name: "ArchitectureTests"),
+    .testTarget(name: "SystemCallsTests", dependencies: ["SystemCalls"]),
+  ],
+  swiftLanguageModes: [.v6]
+)

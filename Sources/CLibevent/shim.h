@@ -1,0 +1,11 @@
+#ifndef GALAXY_LB_CLIBEVENT_SHIM_H
+#define GALAXY_LB_CLIBEVENT_SHIM_H
+
+// event2/event-config.h defines _GNU_SOURCE. Unless <features.h> was read before that, a module that also
+// loads Dispatch (Testing, XCTest) sees two versions of the same system types and does not compile.
+#include <features.h>
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+#endif

@@ -1,0 +1,134 @@
+import CLinux
+import Glibc
+
+/// Who is at the other end of an accepted connection.
+public struct Peer: Sendable {
+  /// The internet address; nil for a unix socket.
+  public let address: IPAddress?
+  /// The port, 0 for a unix socket.
+  public let port: UInt16
+
+  public init(address: IPAddress?, port: UInt16) {
+    self.address = address
+    self.port = port
+  }
+}
+
+/// What became of an accept(2).
+public enum Accepted {
+  /// A connected, non-blocking socket. The caller owns the descriptor.
+  case connection(Int32, Peer)
+  /// Nobody waits.
+  case none
+  /// The peer was gone before it was accepted: try again.
+  case aborted
+  /// The process or the system has no descriptor or memory left (EMFILE, ENFILE, ENOBUFS, ENOMEM).
+  case exhausted(SystemError)
+  /// Anything else; the listener is unusable.
+  case failed(SystemError)
+}
+
+/// Takes one connection from a listening socket (accept4(2)), non-blocking and close-on-exec.
+public func accept(from listener: Int32) -> Accepted {
+  var storage = sockaddr_storage()
+  var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+  let number = withUnsafeMutablePointer(to: &storage) {
+    $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+      accept4(listener, $0, &length, nonBlockingStream & ~Int32(SOCK_STREAM.rawValue))
+    }
+  }
+  if number >= 0 {
+    let peer = withUnsafePointer(to: &storage) { SocketAddress.peer(UnsafeRawPointer($0)) }
+    return .connection(number, Peer(address: peer?.address, port: peer?.port ?? 0))
+  }
+  let error = SystemError.last("accept4")
+  switch error.code {
+  case EAGAIN: return .none
+  // accept(2): errors that are already pending on the new connection are to be treated like EAGAIN.
+  case EINTR, ECONNABORTED, ENETDOWN, EPROTO, ENOPROTOOPT, EHOSTDOWN, EHOSTUNREACH, ENETUNREACH, EPERM:
+    return .aborted
+  case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .exhausted(error)
+  default: return .failed(error)
+  }
+}
+
+/// What became of the start of a non-blocking connect(2).
+public enum Connecting {
+  /// Connected at once, as unix sockets do. The caller owns the descriptor.
+  case connected(Int32)
+  /// Under way: writability tells when, `pendingError` what became of it. The caller owns the descriptor.
+  case inProgress(Int32)
+  /// A unix socket whose backlog is full (EAGAIN, connect(2)): busy, not dead.
+  case busy
+  /// Refused, missing, or no socket could be had.
+  case failed(SystemError)
+}
+
+private let nonBlockingStream =
+  Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+
+/// Starts a connection to `address`.
+public func connect(to address: SocketAddress) -> Connecting {
+  let number = Glibc.socket(address.family, nonBlockingStream, 0)
+  guard number >= 0 else { return .failed(.last("socket")) }
+  if address.family != AF_UNIX { setOption(number, Int32(IPPROTO_TCP), TCP_NODELAY, 1) }
+  while true {
+    if address.withPointer({ Glibc.connect(number, $0, $1) }) == 0 { return .connected(number) }
+    let error = SystemError.last("connect")
+    switch error.code {
+    case EINPROGRESS: return .inProgress(number)
+    // A signal does not stop a connection attempt (connect(2)); a unix socket blocks for its backlog only.
+    case EINTR where address.family != AF_UNIX: return .inProgress(number)
+    case EINTR: continue
+    case EAGAIN:
+      _ = Glibc.close(number)
+      return .busy
+    default:
+      _ = Glibc.close(number)
+      return .failed(error)
+    }
+  }
+}
+
+/// The error that an asynchronous operation left on the socket (SO_ERROR), and clears it. 0 means none.
+public func pendingError(of socket: Int32) -> Int32 {
+  var code: Int32 = 0
+  var length = socklen_t(MemoryLayout<Int32>.size)
+  guard getsockopt(socket, SOL_SOCKET, SO_ERROR, &code, &length) == 0 else { return errno }
+  return code
+}
+
+/// setsockopt(2) with an integer. For options whose failure changes nothing that a user sees.
+public func setOption(_ socket: Int32, _ level: Int32, _ option: Int32, _ value: Int32) {
+  var value = value
+  _ = setsockopt(socket, level, option, &value, socklen_t(MemoryLayout<Int32>.size))
+}
+
+/// Makes close(2) send a reset instead of a regular end (SO_LINGER of 0 s, socket(7)), so that the peer can't
+/// take what it got for complete.
+public func resetOnClose(_ socket: Int32) {
+  var value = linger(l_onoff: 1, l_linger: 0)
+  _ = setsockopt(socket, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<linger>.size))
+}
+
+/// Ends the sending direction of a connection (shutdown(2)).
+public func endSending(_ socket: Int32) {
+  _ = Glibc.shutdown(socket, Int32(SHUT_WR))
+}
+
+/// The process behind a connected unix socket, as it was when it called connect(2) or listen(2)
+/// (SO_PEERCRED, unix(7)).
+public struct PeerCredentials: Hashable, Sendable {
+  public let process: Int32
+  public let user: UInt32
+  public let group: UInt32
+
+  /// Nil when the socket is not a connected unix socket.
+  public init?(of socket: Int32) {
+    var credentials = clinux_peer_credentials()
+    guard clinux_peer_credentials_of(socket, &credentials) == 0, credentials.process > 0 else { return nil }
+    process = credentials.process
+    user = credentials.user
+    group = credentials.group
+  }
+}

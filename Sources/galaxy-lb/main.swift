@@ -1,0 +1,2 @@
+let settings = Settings()
+_ = settings
