@@ -1,0 +1,120 @@
+/// A queue of bytes with one owner: appended at the end, consumed at the front. It owns memory only while it holds
+/// bytes, so that an idle connection costs none.
+public struct ByteBuffer: ~Copyable {
+  private var base: UnsafeMutableRawPointer?
+  private var capacity = 0
+  private var start = 0
+  private var end = 0
+
+  public init() {}
+
+  deinit { base?.deallocate() }
+
+  /// The number of bytes held.
+  public var count: Int { end - start }
+  public var isEmpty: Bool { start == end }
+
+  /// The bytes held, valid until the next mutation.
+  public var bytes: UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(start: base.map { UnsafeRawPointer($0 + start) }, count: count)
+  }
+
+  /// Lends the bytes held to a reader of this module.
+  public func withSpan<Result>(_ body: (Span<UInt8>) throws -> Result) rethrows -> Result {
+    try bytes.withMemoryRebound(to: UInt8.self) { try body($0.span) }
+  }
+
+  /// Drops `byteCount` bytes at the front; with the last one the memory goes too.
+  public mutating func consume(_ byteCount: Int) {
+    precondition(byteCount <= count)
+    start += byteCount
+    if start == end { removeAll() }
+  }
+
+  /// Drops all bytes and the memory.
+  public mutating func removeAll() {
+    base?.deallocate()
+    base = nil
+    capacity = 0
+    start = 0
+    end = 0
+  }
+
+  /// Drops all bytes and keeps the memory for the next ones.
+  public mutating func removeAllKeepingMemory() {
+    start = 0
+    end = 0
+  }
+
+  /// Makes room for `byteCount` more bytes and returns where they go; `commit` then says how many there are.
+  public mutating func reserve(_ byteCount: Int) -> UnsafeMutableRawBufferPointer {
+    if capacity - end < byteCount { grow(by: byteCount) }
+    return UnsafeMutableRawBufferPointer(start: base! + end, count: capacity - end)
+  }
+
+  /// Takes in `byteCount` bytes that were written to what `reserve` returned.
+  public mutating func commit(_ byteCount: Int) {
+    precondition(byteCount <= capacity - end)
+    end += byteCount
+  }
+
+  private mutating func grow(by byteCount: Int) {
+    let held = count
+    // Sliding is only worth it where it frees most of the room, or it would happen again and again.
+    if held + byteCount <= capacity, held <= capacity / 2 {
+      base!.copyMemory(from: base! + start, byteCount: held)
+    } else {
+      let roomier = max(512, held + byteCount, held * 2)
+      let memory = UnsafeMutableRawPointer.allocate(byteCount: roomier, alignment: 16)
+      if let base {
+        memory.copyMemory(from: base + start, byteCount: held)
+        base.deallocate()
+      }
+      base = memory
+      capacity = roomier
+    }
+    start = 0
+    end = held
+  }
+
+  public mutating func append(_ bytes: UnsafeRawBufferPointer) {
+    guard let source = bytes.baseAddress, bytes.count > 0 else { return }
+    _ = reserve(bytes.count)
+    (base! + end).copyMemory(from: source, byteCount: bytes.count)
+    end += bytes.count
+  }
+
+  public mutating func append(_ text: StaticString) {
+    append(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+  }
+
+  /// Appends the UTF-8 of a text that was made here, never one that came over the wire.
+  public mutating func append(text: String) {
+    var text = text
+    text.withUTF8 { append(UnsafeRawBufferPointer($0)) }
+  }
+
+  mutating func append(_ bytes: Span<UInt8>, _ range: Range<Int>) {
+    bytes.extracting(range).withUnsafeBytes { append($0) }
+  }
+
+  public mutating func append(byte: UInt8) {
+    _ = reserve(1)
+    base!.storeBytes(of: byte, toByteOffset: end, as: UInt8.self)
+    end += 1
+  }
+
+  /// Appends a number of zero or more in decimal.
+  public mutating func append(decimal number: Int64) {
+    withUnsafeTemporaryAllocation(byteCount: 20, alignment: 1) { digits in
+      var rest = UInt64(number)
+      var position = 20
+      repeat {
+        position -= 1
+        digits[position] = 0x30 + UInt8(truncatingIfNeeded: rest % 10)
+        rest /= 10
+      } while rest > 0
+      append(UnsafeRawBufferPointer(rebasing: digits[position...]))
+    }
+  }
+}
