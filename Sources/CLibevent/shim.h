@@ -8,4 +8,10 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
+// The flags of event_assign(3) as the short that it takes, which Swift would convert at every use.
+enum {
+  clibevent_reading = EV_READ | EV_CLOSED | EV_ET | EV_PERSIST,
+  clibevent_writing = EV_WRITE | EV_ET | EV_PERSIST,
+};
+
 #endif

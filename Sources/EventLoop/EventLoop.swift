@@ -1,1 +1,212 @@
-// Filled by the next commits.
+import CLibevent
+import Glibc
+import SystemCalls
+
+/// The order of work in one turn of a loop. Doing all of one kind before the next keeps both ends busy and saves
+/// wake-ups: each peer finds several messages where it would have found one.
+public enum Phase: UInt8, CaseIterable, Sendable {
+  /// Accept and receive from clients, read requests.
+  case receiveRequests
+  /// Send to upstreams what the phase before has made.
+  case sendRequests
+  /// Receive from upstreams.
+  case receiveResponses
+  /// Send to clients.
+  case sendResponses
+}
+
+/// One libevent event base and everything that happens on its thread. Not Sendable: other threads reach it through
+/// a `Mailbox` only.
+public final class EventLoop {
+  let base: OpaquePointer
+  /// Nanoseconds of CLOCK_MONOTONIC at the beginning of this turn.
+  public private(set) var nowNanoseconds: Int64 = 0
+
+  private var queues = [ContiguousArray<Channel>](repeating: [], count: Phase.allCases.count)
+  private var running = ContiguousArray<Channel>()
+  private var graveyard: [Unmanaged<Channel>] = []
+  private var wheel: DeadlineWheel
+  private var due: [Timed] = []
+  private var armedFor = Timed.never
+  private var isTurnScheduled = false
+  private let turnEvent = UnsafeMutablePointer<event>.allocate(capacity: 1)
+  private let timerEvent = UnsafeMutablePointer<event>.allocate(capacity: 1)
+  private var signals: [SignalSubscription] = []
+
+  /// Makes a loop; it runs on the thread that calls `run`.
+  public init() throws(SystemError) {
+    guard let configuration = event_config_new() else { throw .last("event_config_new") }
+    defer { event_config_free(configuration) }
+    // One thread per base, so there is nothing to lock; and edge triggers need epoll.
+    event_config_set_flag(configuration, Int32(EVENT_BASE_FLAG_NOLOCK.rawValue))
+    event_config_require_features(
+      configuration, Int32(EV_FEATURE_ET.rawValue | EV_FEATURE_EARLY_CLOSE.rawValue))
+    guard let base = event_base_new_with_config(configuration) else {
+      throw .last("event_base_new_with_config")
+    }
+    self.base = base
+    nowNanoseconds = Self.readClock()
+    wheel = DeadlineWheel(now: nowNanoseconds / 1_000_000)
+    let reference = Unmanaged.passUnretained(self).toOpaque()
+    event_assign(turnEvent, base, -1, 0, { _, _, loop in EventLoop.from(loop).runTurn() }, reference)
+    event_assign(timerEvent, base, -1, 0, { _, _, loop in EventLoop.from(loop).timerFired() }, reference)
+  }
+
+  deinit {
+    signals.removeAll()
+    event_del(turnEvent)
+    event_del(timerEvent)
+    turnEvent.deallocate()
+    timerEvent.deallocate()
+    for reference in graveyard { reference.release() }
+    event_base_free(base)
+  }
+
+  private static func from(_ argument: UnsafeMutableRawPointer?) -> EventLoop {
+    Unmanaged<EventLoop>.fromOpaque(argument!).takeUnretainedValue()
+  }
+
+  /// Milliseconds of CLOCK_MONOTONIC at the beginning of this turn: the clock of deadlines.
+  public var now: Int64 { nowNanoseconds / 1_000_000 }
+
+  /// Runs until `stop`.
+  public func run() {
+    event_base_loop(base, EVLOOP_NO_EXIT_ON_EMPTY)
+  }
+
+  /// Ends `run` when the callback of the moment has returned.
+  public func stop() {
+    event_base_loopbreak(base)
+  }
+
+  // MARK: Turns
+
+  /// Queues `channel` for a phase: of this turn if the phase is still to come, else of the next one. Queued once it
+  /// is not queued again; closing it takes it out.
+  public func enqueue(_ channel: Channel, for phase: Phase) {
+    let bit: UInt8 = 1 << phase.rawValue
+    guard channel.queuedPhases & bit == 0, !channel.isClosed else { return }
+    channel.queuedPhases |= bit
+    queues[Int(phase.rawValue)].append(channel)
+    if !isTurnScheduled { scheduleTurn() }
+  }
+
+  /// To be called by whatever the loop calls from outside a turn.
+  func beginTurn() {
+    if !isTurnScheduled { scheduleTurn() }
+  }
+
+  private func scheduleTurn() {
+    isTurnScheduled = true
+    nowNanoseconds = Self.readClock()
+    // Made active while others are being run, it comes behind all of them: the tail of libevent's turn.
+    event_active(turnEvent, Int32(EV_TIMEOUT), 1)
+  }
+
+  private func runTurn() {
+    for phase in Phase.allCases {
+      let index = Int(phase.rawValue)
+      let bit: UInt8 = 1 << phase.rawValue
+      guard !queues[index].isEmpty else { continue }
+      swap(&running, &queues[index])
+      for channel in running where channel.queuedPhases & bit != 0 {
+        channel.queuedPhases &= ~bit
+        channel.run(phase)
+      }
+      running.removeAll(keepingCapacity: true)
+    }
+    isTurnScheduled = false
+    if queues.contains(where: { !$0.isEmpty }) { scheduleTurn() }
+    releaseClosedChannels()
+  }
+
+  func releaseAtEndOfTurn(_ channel: Channel) {
+    graveyard.append(Unmanaged.passUnretained(channel))
+    beginTurn()
+  }
+
+  private func releaseClosedChannels() {
+    guard !graveyard.isEmpty else { return }
+    let closed = graveyard
+    graveyard.removeAll(keepingCapacity: true)
+    for reference in closed { reference.release() }
+  }
+
+  // MARK: Deadlines
+
+  /// Calls `timed.deadlinePassed` in so many milliseconds, in place of any deadline it had.
+  public func setDeadline(of timed: Timed, in milliseconds: Int64) {
+    let (deadline, overflow) = now.addingReportingOverflow(milliseconds)
+    if wheel.set(timed, to: overflow ? Timed.never - 1 : deadline) { armTimer() }
+  }
+
+  /// Takes the deadline away, cheaply; the object must be `remove`d or live until the old time has come.
+  public func clearDeadline(of timed: Timed) {
+    wheel.clear(timed)
+  }
+
+  /// Takes `timed` out of the wheel, before it goes.
+  public func remove(_ timed: Timed) {
+    wheel.remove(timed)
+  }
+
+  private func armTimer() {
+    guard let next = wheel.nextDue, next < armedFor else { return }
+    armedFor = next
+    let delay = max(0, next - Self.readClock() / 1_000_000)
+    var interval = timeval(tv_sec: Int(delay / 1000), tv_usec: Int(delay % 1000 * 1000))
+    event_add(timerEvent, &interval)
+  }
+
+  private func timerFired() {
+    beginTurn()
+    armedFor = Timed.never
+    wheel.advance(to: now, due: &due)
+    let passed = due
+    due.removeAll(keepingCapacity: true)
+    for timed in passed where wheel.takeDue(timed) { timed.deadlinePassed() }
+    armTimer()
+  }
+
+  private static func readClock() -> Int64 {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+  }
+
+  /// CLOCK_MONOTONIC now, in nanoseconds, for measuring below a turn.
+  public func preciseNanoseconds() -> Int64 { Self.readClock() }
+
+  // MARK: Signals
+
+  /// Calls `body` on this loop for every such signal. Only one loop of a process may do this (event(3)).
+  public func onSignal(_ number: Int32, _ body: @escaping () -> Void) {
+    signals.append(SignalSubscription(loop: self, number: number, body: body))
+  }
+}
+
+/// A signal that libevent delivers to a loop.
+private final class SignalSubscription {
+  private let handle = UnsafeMutablePointer<event>.allocate(capacity: 1)
+  private let body: () -> Void
+  private unowned(unsafe) let loop: EventLoop
+
+  init(loop: EventLoop, number: Int32, body: @escaping () -> Void) {
+    self.body = body
+    self.loop = loop
+    let reference = Unmanaged.passUnretained(self).toOpaque()
+    event_assign(
+      handle, loop.base, number, Int16(EV_SIGNAL | EV_PERSIST),
+      { _, _, argument in
+        let subscription = Unmanaged<SignalSubscription>.fromOpaque(argument!).takeUnretainedValue()
+        subscription.loop.beginTurn()
+        subscription.body()
+      }, reference)
+    event_add(handle, nil)
+  }
+
+  deinit {
+    event_del(handle)
+    handle.deallocate()
+  }
+}

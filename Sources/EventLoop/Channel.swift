@@ -1,0 +1,133 @@
+import CLibevent
+import Glibc
+
+/// What the kernel has told about a channel's descriptor.
+public struct Readiness: OptionSet, Sendable {
+  public let rawValue: UInt8
+  public init(rawValue: UInt8) { self.rawValue = rawValue }
+
+  /// There may be something to receive. Cleared by `Channel.noteDrained`.
+  public static let readable = Readiness(rawValue: 1)
+  /// Sending may go on after it would have blocked.
+  public static let writable = Readiness(rawValue: 2)
+  /// The peer has ended its sending side; what it sent before is still to be received.
+  public static let peerClosed = Readiness(rawValue: 4)
+}
+
+/// A descriptor that an event loop watches, from `open` to `close`. Everything happens on the loop's thread.
+///
+/// Reading is edge-triggered: readiness is remembered in `readiness` and costs no system call to ignore. So a
+/// channel that is not read for a while (back-pressure) is not taken off the loop, and the end of the peer is
+/// noticed even then. Writability is asked for only after a send would have blocked.
+///
+/// The loop holds a reference from `open` to the end of the turn in which `close` is called, so that no callback
+/// or queue can meet an object that is gone.
+open class Channel: Timed {
+  public unowned(unsafe) let loop: EventLoop
+  /// -1 once closed.
+  public private(set) final var descriptor: Int32
+  public final var readiness: Readiness = []
+  /// Bit n is set while this stands in the queue of phase n.
+  final var queuedPhases: UInt8 = 0
+
+  private final let readEvent: UnsafeMutablePointer<event>
+  private final var writeEvent: UnsafeMutablePointer<event>?
+  private final var isWatchingWrites = false
+  private final var isOpen = false
+
+  /// Takes ownership of a non-blocking descriptor. Nothing is watched before `open`.
+  public init(loop: EventLoop, owning descriptor: Int32) {
+    self.loop = loop
+    self.descriptor = descriptor
+    readEvent = .allocate(capacity: 1)
+    super.init()
+  }
+
+  deinit {
+    assert(!isOpen, "a channel must be closed")
+    readEvent.deallocate()
+    writeEvent?.deallocate()
+  }
+
+  public final var isClosed: Bool { descriptor < 0 }
+
+  /// Starts to watch for input and for the peer's end. What is there already is reported in the next turn.
+  public final func open() {
+    let reference = Unmanaged.passRetained(self).toOpaque()
+    event_assign(readEvent, loop.base, descriptor, Int16(clibevent_reading), channelIsReadable, reference)
+    event_add(readEvent, nil)
+    isOpen = true
+  }
+
+  /// Watches for writability. `isConnecting` is for sockets whose connect is under way.
+  public final func watchWrites() {
+    guard !isWatchingWrites, !isClosed else { return }
+    let event = writeEvent ?? .allocate(capacity: 1)
+    if writeEvent == nil {
+      writeEvent = event
+      event_assign(
+        event, loop.base, descriptor, Int16(clibevent_writing), channelIsWritable,
+        Unmanaged.passUnretained(self).toOpaque())
+    }
+    event_add(event, nil)
+    isWatchingWrites = true
+  }
+
+  /// Stops to watch for writability. Worth its system call on a unix socket, whose peer reports writability with
+  /// every read it does; a TCP socket does so only after a send that would have blocked.
+  public final func unwatchWrites() {
+    guard isWatchingWrites, let writeEvent else { return }
+    event_del(writeEvent)
+    isWatchingWrites = false
+  }
+
+  /// Closes the descriptor and forgets what is queued. Calling it again does nothing.
+  public final func close() {
+    guard let number = giveUp() else { return }
+    _ = Glibc.close(number)
+  }
+
+  /// Stops watching and gives the open descriptor to the caller; nil when it is closed already.
+  public final func giveUp() -> Int32? {
+    guard !isClosed else { return nil }
+    let number = descriptor
+    loop.remove(self)
+    if isOpen {
+      event_del(readEvent)
+      if isWatchingWrites, let writeEvent { event_del(writeEvent) }
+      isOpen = false
+      isWatchingWrites = false
+      loop.releaseAtEndOfTurn(self)
+    }
+    descriptor = -1
+    queuedPhases = 0
+    return number
+  }
+
+  /// To be called when a receive would have blocked or came up short: with the peer's end still to be read, a
+  /// short read says nothing.
+  public final func noteDrained() {
+    readiness.remove(.readable)
+  }
+
+  /// Called in the turn in which `readiness` has grown. Only to queue work: see `EventLoop.enqueue`.
+  open func becameReady(_ news: Readiness) {}
+
+  /// Called for each phase that this was queued for.
+  open func run(_ phase: Phase) {}
+
+  fileprivate final func note(_ news: Readiness) {
+    loop.beginTurn()
+    readiness.formUnion(news)
+    becameReady(news)
+  }
+}
+
+private func channelIsReadable(_: Int32, what: Int16, argument: UnsafeMutableRawPointer?) {
+  let news: Readiness = Int32(what) & EV_CLOSED != 0 ? [.readable, .peerClosed] : .readable
+  Unmanaged<Channel>.fromOpaque(argument!)._withUnsafeGuaranteedRef { $0.note(news) }
+}
+
+private func channelIsWritable(_: Int32, _: Int16, argument: UnsafeMutableRawPointer?) {
+  Unmanaged<Channel>.fromOpaque(argument!)._withUnsafeGuaranteedRef { $0.note(.writable) }
+}
