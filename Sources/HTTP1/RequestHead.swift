@@ -241,9 +241,9 @@ public struct RequestHead: Sendable {
     return fields.lines.first { $0.name == name }?.valueRange
   }
 
-  /// Calls `body` with the value of every field of a kind, in order.
-  public func forEachValue(of name: FieldName, _ body: (Range<Int>) -> Void) {
-    guard fields.names.contains(name) else { return }
-    for line in fields.lines where line.name == name && !line.isDropped { body(line.valueRange) }
+  /// The values of all fields of a kind, in order. Only for kinds that are rare: it makes an array.
+  public func values(of name: FieldName) -> [Range<Int>] {
+    guard fields.names.contains(name) else { return [] }
+    return fields.lines.filter { $0.name == name && !$0.isDropped }.map(\.valueRange)
   }
 }

@@ -1,0 +1,68 @@
+/// What a trusted proxy says in `Forwarded` (RFC 7239 4), as far as the X-Forwarded fields can say it.
+public struct ForwardedElements: Sendable {
+  /// The `for` nodes in order, without quotes, brackets and port.
+  public private(set) var clients: [Range<Int>] = []
+  /// The first `proto` and the first `host`: what the client itself asked for.
+  public private(set) var proto: Range<Int>?
+  public private(set) var host: Range<Int>?
+
+  public init() {}
+
+  /// Reads one line's value. What does not follow the grammar is passed over.
+  public mutating func read(_ bytes: Span<UInt8>, _ value: Range<Int>) {
+    var index = value.lowerBound
+    while index < value.upperBound {
+      while index < value.upperBound, isSeparator(bytes[index]) { index += 1 }
+      let nameStart = index
+      while index < value.upperBound, ASCII.isToken(bytes[index]) { index += 1 }
+      let name = nameStart..<index
+      guard index < value.upperBound, bytes[index] == 0x3D, !name.isEmpty else {
+        index = end(of: bytes, value, from: index)
+        continue
+      }
+      index += 1
+      let pair = readValue(bytes, value, &index)
+      note(bytes, name, pair)
+    }
+  }
+
+  private func isSeparator(_ byte: UInt8) -> Bool {
+    ASCII.isBlank(byte) || byte == ASCII.comma || byte == 0x3B
+  }
+
+  private func end(of bytes: Span<UInt8>, _ value: Range<Int>, from start: Int) -> Int {
+    var index = start
+    while index < value.upperBound, !isSeparator(bytes[index]) { index += 1 }
+    return max(index, start + 1)
+  }
+
+  /// A token, or a quoted string without its quotes; quoted pairs are not needed by anything that is taken over.
+  private func readValue(_ bytes: Span<UInt8>, _ value: Range<Int>, _ index: inout Int) -> Range<Int> {
+    let isQuoted = index < value.upperBound && bytes[index] == 0x22
+    if isQuoted { index += 1 }
+    let start = index
+    while index < value.upperBound, isQuoted ? bytes[index] != 0x22 : !isSeparator(bytes[index]) {
+      index += 1
+    }
+    let result = start..<index
+    if isQuoted, index < value.upperBound { index += 1 }
+    return result
+  }
+
+  private mutating func note(_ bytes: Span<UInt8>, _ name: Range<Int>, _ value: Range<Int>) {
+    if bytes.equals("for", in: name) {
+      if let node = node(bytes, value) { clients.append(node) }
+    } else if bytes.equals("proto", in: name), proto == nil {
+      proto = value
+    } else if bytes.equals("host", in: name), host == nil, Authority.isValid(bytes, value) {
+      host = value
+    }
+  }
+
+  /// RFC 7239 6: an address, in brackets for IPv6, `unknown` or an obfuscated name, with or without a port.
+  private func node(_ bytes: Span<UInt8>, _ value: Range<Int>) -> Range<Int>? {
+    guard let end = Authority.endOfHost(bytes, value), end > value.lowerBound else { return nil }
+    if bytes[value.lowerBound] == 0x5B { return value.lowerBound + 1..<end - 1 }
+    return value.lowerBound..<end
+  }
+}

@@ -1,0 +1,52 @@
+import HTTP1
+import UpstreamPool
+
+/// Why an exchange ended: a closed set, which stands in the access log, the metrics and the restart report.
+enum EndReason: Equatable, Sendable {
+  /// The whole response went to the client.
+  case completed
+  /// A WebSocket or another tunnel ended.
+  case tunnelClosed
+  /// The request was not taken.
+  case requestRejected(Rejection)
+  /// The client ended or reset its connection first.
+  case clientLeft
+  /// The client did not send its request, or did not take its response, in time.
+  case clientTimedOut
+  /// The upstream failed; the client got an error answer, or saw the response cut.
+  case upstreamFailed(UpstreamFailure)
+  /// No upstream of the pool takes new work.
+  case noUpstream
+  /// No route leads anywhere.
+  case noRoute
+  /// The proxy ran out of descriptors or memory.
+  case resourcesExhausted
+  /// The proxy stopped, and the shutdown time-out passed.
+  case stopped
+
+  /// The word that stands in logs and metrics.
+  var name: String {
+    switch self {
+    case .completed: "completed"
+    case .tunnelClosed: "tunnel_closed"
+    case .requestRejected(let reason): "rejected_\(snakeCased(String(describing: reason)))"
+    case .clientLeft: "client_left"
+    case .clientTimedOut: "client_timed_out"
+    case .upstreamFailed(let failure): "upstream_\(snakeCased(String(describing: failure)))"
+    case .noUpstream: "no_upstream"
+    case .noRoute: "no_route"
+    case .resourcesExhausted: "resources_exhausted"
+    case .stopped: "stopped"
+    }
+  }
+
+  private func snakeCased(_ name: String) -> String {
+    name.reduce(into: "") { result, character in
+      if character.isUppercase {
+        result += "_" + character.lowercased()
+      } else {
+        result.append(character)
+      }
+    }
+  }
+}
