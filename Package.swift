@@ -30,6 +30,7 @@ let package = Package(
     .testTarget(name: "ArchitectureTests"),
     .testTarget(name: "SystemCallsTests", dependencies: ["SystemCalls"]),
     .testTarget(name: "YAMLTests", dependencies: ["YAML"]),
+    .testTarget(name: "GalaxyLBTests", dependencies: ["galaxy-lb"]),
   ],
   swiftLanguageModes: [.v6]
 )
