@@ -31,6 +31,10 @@ let package = Package(
     .testTarget(name: "SystemCallsTests", dependencies: ["SystemCalls"]),
     .testTarget(name: "YAMLTests", dependencies: ["YAML"]),
     .testTarget(name: "GalaxyLBTests", dependencies: ["galaxy-lb"]),
+    // The fixtures are found beside the sources, and shared with the integration tests.
+    .testTarget(
+      name: "GravityRestartTests", dependencies: ["GravityRestart", "YAML", "SystemCalls"],
+      exclude: ["Fixtures"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -39,6 +39,10 @@ static inline int clinux_peer_credentials_of(int socket, struct clinux_peer_cred
   return getsockopt(socket, SOL_SOCKET, clinux_SO_PEERCRED, credentials, &length);
 }
 
+// environ(7), which Swift 6 refuses as mutable global state. Nobody may change the environment meanwhile.
+extern char **environ;
+static inline char **clinux_environment(void) { return environ; }
+
 static inline int clinux_is_socket(mode_t mode) { return S_ISSOCK(mode); }
 static inline int clinux_is_regular_file(mode_t mode) { return S_ISREG(mode); }
 static inline int clinux_is_directory(mode_t mode) { return S_ISDIR(mode); }

@@ -32,13 +32,8 @@ public struct Parser: Sendable {
   public func read(
     _ path: String, namedBy: Origin? = nil, into diagnostics: inout Diagnostics
   ) -> Node? {
-    switch contents(of: path) {
-    case .success(let bytes): return parse(bytes, file: path, into: &diagnostics)
-    case .failure(let reason):
-      let subject = namedBy == nil ? "" : "'\(path)' "
-      diagnostics.error(
-        "\(subject)can't be read (\(reason.text)), expected a YAML file", at: namedBy ?? .file(path))
-      return nil
+    contents(of: path, namedBy: namedBy, into: &diagnostics).flatMap {
+      parse($0, file: path, into: &diagnostics)
     }
   }
 
@@ -66,30 +61,42 @@ public struct Parser: Sendable {
     }
   }
 
-  private struct Unreadable: Error {
-    var text: String
-
-    init(_ text: String) { self.text = text }
-    static func last() -> Unreadable { Unreadable(String(cString: strerror(errno))) }
+  /// The bytes of a file, or nil when it can't be read or is too long, which is then in `diagnostics`.
+  ///
+  /// - Parameter namedBy: as for `read`.
+  public func contents(
+    of path: String, namedBy: Origin? = nil, into diagnostics: inout Diagnostics
+  ) -> [UInt8]? {
+    do throws(Unreadable) {
+      return try bytes(of: path)
+    } catch {
+      let subject = namedBy == nil ? "" : "'\(path)' "
+      diagnostics.error("\(subject)can't be read (\(error.reason))", at: namedBy ?? .file(path))
+      return nil
+    }
   }
 
-  private func contents(of path: String) -> Result<[UInt8], Unreadable> {
+  private struct Unreadable: Error {
+    var reason: String
+
+    static func last() -> Unreadable { Unreadable(reason: String(cString: strerror(errno))) }
+  }
+
+  private func bytes(of path: String) throws(Unreadable) -> [UInt8] {
     let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { return .failure(.last()) }
+    guard descriptor >= 0 else { throw .last() }
     defer { _ = Glibc.close(descriptor) }
     var bytes: [UInt8] = []
     var piece = [UInt8](repeating: 0, count: 65_536)
     while true {
       let count = Glibc.read(descriptor, &piece, piece.count)
-      if count == 0 { return .success(bytes) }
+      if count == 0 { return bytes }
       if count < 0 {
         if errno == EINTR { continue }
-        return .failure(.last())
+        throw .last()
       }
       bytes += piece[..<count]
-      guard bytes.count <= limits.bytes else {
-        return .failure(Unreadable("more than \(limits.bytes) bytes"))
-      }
+      guard bytes.count <= limits.bytes else { throw Unreadable(reason: "more than \(limits.bytes) bytes") }
     }
   }
 }

@@ -145,9 +145,9 @@ import YAML
     #expect(Parser().read("/", into: &diagnostics) == nil)
     #expect(
       diagnostics.sorted.map(\.description) == [
-        "/: error: can't be read (Is a directory), expected a YAML file",
-        "/nowhere/g.yml: error: can't be read (No such file or directory), expected a YAML file",
-        "t.yml:3:7: error: '/nowhere/g.yml' can't be read (No such file or directory), expected a YAML file",
+        "/: error: can't be read (Is a directory)",
+        "/nowhere/g.yml: error: can't be read (No such file or directory)",
+        "t.yml:3:7: error: '/nowhere/g.yml' can't be read (No such file or directory)",
       ])
   }
 }

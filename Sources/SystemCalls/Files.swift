@@ -1,0 +1,47 @@
+import CLinux
+import Glibc
+
+/// What stat(2) tells about a path, links followed.
+public struct FileStatus: Sendable {
+  private let mode: mode_t
+  /// The number of the inode, unique within its file system.
+  public let inode: UInt64
+  /// The user that owns it.
+  public let owner: UInt32
+
+  /// Nil when the path names nothing, or something that this process may not look at.
+  public init?(of path: String) {
+    var status = stat()
+    guard stat(path, &status) == 0 else { return nil }
+    mode = status.st_mode
+    inode = UInt64(status.st_ino)
+    owner = status.st_uid
+  }
+
+  public var isFolder: Bool { clinux_is_directory(mode) != 0 }
+  public var isRegularFile: Bool { clinux_is_regular_file(mode) != 0 }
+  public var isSocket: Bool { clinux_is_socket(mode) != 0 }
+  /// True when users that are neither the owner nor in the group may write.
+  public var isWritableByOthers: Bool { mode & mode_t(S_IWOTH) != 0 }
+}
+
+/// The absolute path without links, `.` and `..` (realpath(3)); nil when the path names nothing.
+public func resolvingLinks(_ path: String) -> String? {
+  guard let resolved = Glibc.realpath(path, nil) else { return nil }
+  defer { Glibc.free(resolved) }
+  return String(cString: resolved)
+}
+
+/// The names in a folder, sorted, without `.` and `..` (readdir(3)); none when the folder can't be read.
+public func names(inFolder path: String) -> [String] {
+  guard let folder = Glibc.opendir(path) else { return [] }
+  defer { _ = Glibc.closedir(folder) }
+  var names: [String] = []
+  while let entry = Glibc.readdir(folder) {
+    let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+      String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+    }
+    if name != ".", name != ".." { names.append(name) }
+  }
+  return names.sorted()
+}
