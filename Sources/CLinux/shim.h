@@ -6,6 +6,7 @@
 #include <features.h>
 
 #include <getopt.h>
+#include <sched.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
@@ -42,6 +43,41 @@ static inline int clinux_peer_credentials_of(int socket, struct clinux_peer_cred
 // environ(7), which Swift 6 refuses as mutable global state. Nobody may change the environment meanwhile.
 extern char **environ;
 static inline char **clinux_environment(void) { return environ; }
+
+// What getopt_long(3) answers and leaves in its global variables, which Swift may not read.
+struct clinux_option {
+  // A `val` of the table, 1 for an argument that is no option, '?' or ':' for a mistake, -1 at the end.
+  int code;
+  // optarg
+  const char *argument;
+  // optopt
+  int mistaken;
+  // optind
+  int next;
+};
+
+// One step of getopt_long(3) without messages of its own. Not for two threads at once.
+static inline struct clinux_option clinux_next_option(int count, char *const *arguments, const char *short_options,
+                                                      const struct option *long_options, int restart) {
+  if (restart) optind = 0;
+  opterr = 0;
+  optopt = 0;
+  optarg = 0;
+  int code = getopt_long(count, arguments, short_options, long_options, 0);
+  return (struct clinux_option){.code = code, .argument = optarg, .mistaken = optopt, .next = optind};
+}
+
+int sched_getaffinity(pid_t process, size_t size, cpu_set_t *set);
+
+// The number of processors that this process may run on (sched_setaffinity(2), cpuset(7)); 0 when the kernel
+// doesn't say.
+static inline int clinux_usable_processors(void) {
+  unsigned long words[1024] = {0};
+  long bytes = sched_getaffinity(0, sizeof words, (cpu_set_t *)words) == 0 ? (long)sizeof words : 0;
+  int count = 0;
+  for (long word = 0; word < bytes / (long)sizeof *words; word++) count += __builtin_popcountl(words[word]);
+  return count;
+}
 
 static inline int clinux_is_socket(mode_t mode) { return S_ISSOCK(mode); }
 static inline int clinux_is_regular_file(mode_t mode) { return S_ISREG(mode); }

@@ -1,0 +1,135 @@
+import SystemCalls
+import Testing
+import YAML
+
+@testable import galaxy_lb
+
+@Suite struct CommandLineTests {
+  /// The verb, or the problems as they are printed.
+  private func parse(_ arguments: String...) -> (verb: Verb?, problems: [String]) {
+    var diagnostics = Diagnostics()
+    let verb = Verb(arguments: ["galaxy-lb"] + arguments, diagnostics: &diagnostics)
+    return (verb, diagnostics.sorted.map(\.description))
+  }
+
+  @Test func nothingAtAllServes() {
+    #expect(parse().verb == .serve(CommandLineSettings()))
+  }
+
+  @Test func everySettingIsTaken() {
+    var expected = CommandLineSettings()
+    expected.listen = [.tcp(host: "", port: 80), .unix(path: "/run/public.sock")]
+    expected.upstreams = [.unix(path: "a.sock"), .tcp(host: "::1", port: 8080)]
+    expected.galaxyFiles = ["one.yml", "two.yml"]
+    expected.file = "galaxy-lb.yml"
+    expected.threads = 3
+    expected.control = "/run/control.sock"
+    expected.logLevel = .debug
+    let (verb, problems) = parse(
+      "--listen", ":80", "--upstream=unix:a.sock", "--galaxy-config", "one.yml", "--config=galaxy-lb.yml",
+      "--listen", "unix:/run/public.sock", "--upstream", "[::1]:8080", "--galaxy-config=two.yml", "--threads",
+      "3", "--control", "/run/control.sock", "--log-level", "debug")
+    #expect(problems.isEmpty)
+    #expect(verb == .serve(expected))
+  }
+
+  @Test(arguments: [
+    (["--help"], Verb.help), (["-h"], .help), (["--version"], .version), (["-V"], .version),
+    (["--check"], .check(CommandLineSettings())), (["--check", "--version"], .version),
+    (["--version", "--check", "--help"], .help), (["-Vh"], .help), (["--"], .serve(CommandLineSettings())),
+  ])
+  func verbs(_ arguments: [String], _ expected: Verb) {
+    var diagnostics = Diagnostics()
+    #expect(Verb(arguments: ["galaxy-lb"] + arguments, diagnostics: &diagnostics) == expected)
+    #expect(diagnostics.isEmpty)
+  }
+
+  @Test func checkTakesTheSettings() {
+    var expected = CommandLineSettings()
+    expected.threads = 2
+    #expect(parse("--threads", "2", "--check").verb == .check(expected))
+  }
+
+  @Test(arguments: [
+    (["--lisen", ":80"], "error: unknown option '--lisen' (did you mean '--listen'?)"),
+    (["--upsteam=unix:a"], "error: unknown option '--upsteam' (did you mean '--upstream'?)"),
+    (["--galaxy_config", "f"], "error: unknown option '--galaxy_config' (did you mean '--galaxy-config'?)"),
+    (["--frobnicate"], "error: unknown option '--frobnicate'"),
+    (["-x"], "error: unknown option '-x'"),
+    (["--c"], "error: '--c' is the beginning of several options: --config, --control, --check"),
+    (["chekc"], "error: stray argument 'chekc' (did you mean '--check'?)"),
+    (["--", "--check"], "error: stray argument '--check'"),
+    (["--listen"], "option --listen: error: an argument is missing: --listen ADDRESS"),
+    (
+      ["--listen", "--threads=2"],
+      "option --listen: error: an argument is missing: --listen ADDRESS, found '--threads=2'"
+    ),
+    (["--check=yes"], "option --check: error: takes no argument"),
+    (["--threads", "0"], "option --threads: error: expected a number from 1 to 256, found '0'"),
+    (["--threads", "two"], "option --threads: error: expected a number from 1 to 256, found 'two'"),
+    (["--threads", "1", "--threads", "2"], "option --threads: error: given more than once"),
+    (["--config", ""], "option --config: error: the path is empty"),
+    (
+      ["--log-level", "warn"],
+      "option --log-level: error: expected one of debug, info, notice, warning, error, found 'warn'"
+    ),
+    (
+      ["--log-level", "eror"],
+      "option --log-level: error: expected one of debug, info, notice, warning, error, found 'eror' "
+        + "(did you mean 'error'?)"
+    ),
+    (
+      ["--listen", "8080"],
+      "option --listen: error: '8080': no port (expected HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH)"
+    ),
+    (
+      ["--upstream", ":8080"],
+      "option --upstream: error: ':8080': an upstream needs a host (expected HOST:PORT)"
+    ),
+    (
+      ["--upstream", "h:0"], "option --upstream: error: 'h:0': an upstream needs a port from 1 to 65535"
+    ),
+    (
+      ["--control", String(repeating: "p", count: 108)],
+      "option --control: error: '\(String(repeating: "p", count: 108))': the socket's path has 108 bytes, the "
+        + "system's limit is 107"
+    ),
+  ])
+  func mistakes(_ arguments: [String], _ expected: String) {
+    var diagnostics = Diagnostics()
+    #expect(Verb(arguments: ["galaxy-lb"] + arguments, diagnostics: &diagnostics) == nil)
+    #expect(diagnostics.sorted.map(\.description) == [expected])
+  }
+
+  @Test func anAddressWithoutItsOptionIsExplained() {
+    #expect(
+      parse("--upstream", "unix:a", "unix:b").problems == [
+        "error: stray argument 'unix:b'; each ADDRESS needs its own --upstream"
+      ])
+  }
+
+  @Test func allMistakesAreToldAtOnce() {
+    let (verb, problems) = parse("stray", "--hlep", "--threads", "x", "--listen", "nowhere", "-q")
+    #expect(verb == nil)
+    #expect(problems.count == 5)
+  }
+
+  @Test func helpWithAMistakeIsAMistake() {
+    #expect(parse("--help", "--nonsense").verb == nil)
+  }
+}
+
+@Suite struct HelpTests {
+  private let lines = Help.text.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
+
+  @Test func fitsAScreen() {
+    // One line of the 24 is the next prompt.
+    #expect(lines.count <= 23)
+    #expect(lines.allSatisfy { $0.count <= 80 })
+  }
+
+  @Test(arguments: Option.allCases)
+  func namesEveryOptionOnce(_ option: Option) {
+    #expect(lines.count { $0.contains("\(option.usage) ") && $0.hasPrefix("  ") } == 1)
+  }
+}
