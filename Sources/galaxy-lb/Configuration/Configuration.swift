@@ -1,0 +1,38 @@
+import SystemCalls
+import UpstreamPool
+import YAML
+
+/// The effective configuration together with the place that decided each part of it.
+struct Configuration: Sendable {
+  var settings = Settings()
+  /// The pools of `settings`, in the same order, with what only the configuration knows of them.
+  var pools: [ConfiguredPool] = []
+  /// The routes of `settings`, in the same order.
+  var routes: [Sourced<Route>] = []
+  /// Galaxy's configuration files that were read.
+  var galaxyFiles: [Sourced<String>] = []
+  /// Where a setting came from, by its key in galaxy-lb.yml (`timeouts.connect`). Those that aren't here have
+  /// their default.
+  var origins: [String: Origin] = [:]
+
+  func origin(of key: String) -> Origin { origins[key] ?? .builtIn }
+}
+
+/// A pool with the places that its parts came from.
+struct ConfiguredPool: Sendable {
+  var settings: PoolSettings
+  var origin: Origin
+  /// For each upstream, in the order of `settings.upstreams`.
+  var details: [UpstreamDetails]
+  /// `galaxy_url_prefix` without trailing `/`; nil for a pool that no Galaxy configuration describes.
+  var urlPrefix: String?
+}
+
+/// What the configuration knows of an upstream besides how to reach it.
+struct UpstreamDetails: Sendable {
+  var origin: Origin
+  /// True when nobody gave the upstream its name.
+  var nameIsDerived = false
+  /// What restarts it, for people: `supervisor program main:gunicorn0`. Nil when nothing is known to.
+  var service: String?
+}
