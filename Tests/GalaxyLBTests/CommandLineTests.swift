@@ -44,6 +44,13 @@ import YAML
     #expect(diagnostics.isEmpty)
   }
 
+  @Test(arguments: ["run/c.sock", "unix:run/c.sock", "unix://run/c.sock"])
+  func theControlSocketIsAPath(_ text: String) {
+    var expected = CommandLineSettings()
+    expected.control = "run/c.sock"
+    #expect(parse("--control", text).verb == .serve(expected))
+  }
+
   @Test func checkTakesTheSettings() {
     var expected = CommandLineSettings()
     expected.threads = 2
@@ -91,7 +98,7 @@ import YAML
     ),
     (
       ["--control", String(repeating: "p", count: 108)],
-      "option --control: error: '\(String(repeating: "p", count: 108))': the socket's path has 108 bytes, the "
+      "option --control: error: 'unix:\(String(repeating: "p", count: 108))': the socket's path has 108 bytes, the "
         + "system's limit is 107"
     ),
   ])

@@ -27,7 +27,7 @@ import YAML
     return ConfiguredPool(
       settings: PoolSettings(name: name, upstreams: [upstream], healthPath: prefix + "/api/version"),
       origin: .file("galaxy.yml"),
-      details: [UpstreamDetails(origin: .file("galaxy.yml"), service: "supervisor program gunicorn")],
+      details: [UpstreamDetails(origin: .file("galaxy.yml"), service: "supervisor gunicorn")],
       urlPrefix: prefix)
   }
 
@@ -130,8 +130,7 @@ import YAML
     _ = Configuration(commandLine, galaxy: galaxy.read, into: &diagnostics)
     #expect(
       diagnostics.sorted.map(\.description) == [
-        "option --config: error: '/nowhere/galaxy-lb.yml' can't be read (No such file or directory), expected a YAML "
-          + "file"
+        "option --config: error: '/nowhere/galaxy-lb.yml' can't be read (No such file or directory)"
       ])
     #expect(galaxy.asked.isEmpty)
   }
@@ -193,7 +192,7 @@ import YAML
       problems.map(\.message) == [
         "everybody can write to '\(path)/open' and put another socket in the place of '\(path)/open/b'; a folder of "
           + "its own protects it",
-        "the folder '\(path)/missing' of the socket can't be looked at: No such file or directory",
+        "the folder '\(path)/missing' of the socket can't be found",
         "'\(path)/file' is not a folder, so no socket can be in it",
       ])
   }
@@ -287,11 +286,13 @@ import YAML
     configuration.pools = [
       ConfiguredPool(
         settings: PoolSettings(name: "main", upstreams: [upstream]), origin: .file("galaxy.yml"),
-        details: [UpstreamDetails(origin: .file("galaxy.yml"), service: "supervisor program main:gunicorn0")])
+        details: [UpstreamDetails(origin: .file("galaxy.yml"), service: "supervisor main:gunicorn0")],
+        processManager: "supervisor at /srv/supervisor.sock")
     ]
     let lines = configuration.text.split(separator: "\n")
     #expect(lines.first == "# read /srv/galaxy\\n.yml, named by option --galaxy-config")
-    #expect(lines.contains("        # service: supervisor program main:gunicorn0"))
+    #expect(lines.contains("    # process manager: supervisor at /srv/supervisor.sock"))
+    #expect(lines.contains("        # service: supervisor main:gunicorn0"))
     #expect(lines.contains("      - name: g  # galaxy.yml"))
   }
 }

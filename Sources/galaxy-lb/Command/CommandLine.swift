@@ -61,7 +61,7 @@ struct CommandLineSettings: Equatable, Sendable {
         }
       case .galaxyConfig: Self.path(text, at: origin, into: &diagnostics).map { galaxyFiles.append($0) }
       case .config: file = Self.path(text, at: origin, into: &diagnostics)
-      case .control: control = checkedSocketPath(text, at: origin, into: &diagnostics)
+      case .control: control = socketPath(reading: text, at: origin, into: &diagnostics)
       case .threads:
         threads = Int(text)
         if threads.map(Settings.allowedThreads.contains) != true {

@@ -72,15 +72,15 @@ extension Endpoint {
   }
 }
 
-/// `path`, if a unix socket can have it; otherwise nil, and it is reported.
-func checkedSocketPath(_ path: String, at origin: Origin, into diagnostics: inout Diagnostics) -> String? {
-  do throws(Endpoint.Malformed) {
-    _ = try Endpoint(parsing: "unix:" + path)
-    return path
-  } catch {
-    diagnostics.error("'\(path)': \(error)", at: origin)
-    return nil
-  }
+/// The path of a unix socket that somebody wrote at `origin`, with `unix:` in front or not; nil when it can't be
+/// one, which is reported.
+func socketPath(
+  reading text: String, in folder: String? = nil, at origin: Origin, into diagnostics: inout Diagnostics
+) -> String? {
+  let address = text.hasPrefix("unix:") ? text : "unix:" + text
+  let endpoint = Endpoint(reading: address, as: .listener, in: folder, at: origin, into: &diagnostics)
+  guard case .unix(let path)? = endpoint else { return nil }
+  return path
 }
 
 /// `path` as it is from the working directory, when it was written relative to `folder`.

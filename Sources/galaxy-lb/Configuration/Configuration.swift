@@ -26,6 +26,8 @@ struct ConfiguredPool: Sendable {
   var details: [UpstreamDetails]
   /// `galaxy_url_prefix` without trailing `/`; nil for a pool that no Galaxy configuration describes.
   var urlPrefix: String?
+  /// What restarts the upstreams and where it is, for people; nil when nothing is known to.
+  var processManager: String?
 }
 
 /// What the configuration knows of an upstream besides how to reach it.
@@ -33,6 +35,7 @@ struct UpstreamDetails: Sendable {
   var origin: Origin
   /// True when nobody gave the upstream its name.
   var nameIsDerived = false
-  /// What restarts it, for people: `supervisor program main:gunicorn0`. Nil when nothing is known to.
+  /// Its process manager and the name that this knows it by, for people: `supervisor main:gunicorn0`. Nil when
+  /// nothing is known to restart it.
   var service: String?
 }

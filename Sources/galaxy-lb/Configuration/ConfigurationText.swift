@@ -52,6 +52,7 @@ private struct ConfigurationWriter {
 
   private mutating func write(_ pool: ConfiguredPool) {
     lines.append("  \(scalar(pool.settings.name)):\(remark(pool.origin))")
+    if let manager = pool.processManager { lines.append("    # process manager: \(comment(manager))") }
     lines.append("    health_path: \(scalar(pool.settings.healthPath))")
     lines.append("    upstreams:")
     for (upstream, details) in zip(pool.settings.upstreams, pool.details) {

@@ -1,4 +1,3 @@
-import CLinux
 import Glibc
 import SystemCalls
 import UpstreamPool
@@ -87,15 +86,13 @@ private func checkFolders(_ configuration: Configuration, into diagnostics: inou
   func check(_ path: String, _ origin: Origin) {
     let folder = folder(of: path)
     guard seen.insert(folder).inserted else { return }
-    var status = stat()
-    guard stat(folder, &status) == 0 else {
-      let reason = String(cString: strerror(errno))
-      diagnostics.warning("the folder '\(folder)' of the socket can't be looked at: \(reason)", at: origin)
+    guard let status = FileStatus(of: folder) else {
+      diagnostics.warning("the folder '\(folder)' of the socket can't be found", at: origin)
       return
     }
-    if clinux_is_directory(status.st_mode) == 0 {
+    if !status.isFolder {
       diagnostics.warning("'\(folder)' is not a folder, so no socket can be in it", at: origin)
-    } else if status.st_mode & S_IWOTH != 0 {
+    } else if status.isWritableByOthers {
       diagnostics.warning(
         "everybody can write to '\(folder)' and put another socket in the place of '\(path)'; a folder of its own "
           + "protects it", at: origin)

@@ -30,7 +30,7 @@ func commandLinePool(_ upstreams: [Endpoint]) -> ConfiguredPool {
   return pool
 }
 
-private let nameRule = "1 to 64 letters, digits and . _ - : @"
+let nameRule = "1 to 64 letters, digits and . _ - : @"
 
 private func readPool(
   _ name: String, _ node: Node, at origin: Origin, in folder: String, into diagnostics: inout Diagnostics

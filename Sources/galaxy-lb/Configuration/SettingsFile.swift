@@ -53,7 +53,11 @@ struct SettingsFile {
       if let number = node.integer(key, in: Settings.allowedThreads, into: &diagnostics) {
         configuration.settings.threads = number
       }
-    case "control": configuration.settings.control = socketPath(key, node)
+    case "control":
+      if let text = node.text(key, expecting: "the path of a unix socket", into: &diagnostics) {
+        configuration.settings.control = socketPath(
+          reading: text, in: folder, at: node.origin, into: &diagnostics)
+      }
     case "galaxy":
       for element in node.oneOrMore(key, expecting: "a path or a list of paths", into: &diagnostics) ?? [] {
         if let path = element.text(key, expecting: "the path of a file", into: &diagnostics) {
@@ -88,14 +92,6 @@ struct SettingsFile {
         configuration.settings.listen.append(endpoint)
       }
     }
-  }
-
-  private mutating func socketPath(_ key: String, _ node: Node) -> String? {
-    guard let text = node.text(key, expecting: "the path of a unix socket", into: &diagnostics) else {
-      return nil
-    }
-    let path = resolve(text, in: folder)
-    return checkedSocketPath(path, at: node.origin, into: &diagnostics)
   }
 
   private mutating func readTimeouts(_ node: Node) {

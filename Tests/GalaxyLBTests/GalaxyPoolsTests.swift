@@ -1,0 +1,149 @@
+import GravityRestart
+import SystemCalls
+import Testing
+import UpstreamPool
+import YAML
+
+@testable import galaxy_lb
+
+/// From Galaxy's files to pools, routes and what --check says of them.
+@Suite struct GalaxyPoolsTests {
+  private let folder: TemporaryFolder
+  private let environment: GravityEnvironment
+
+  init() throws {
+    folder = try TemporaryFolder()
+    environment = GravityEnvironment(
+      variables: [:], user: 1000, workingDirectory: folder.path, home: folder.path)
+  }
+
+  private func load(
+    _ files: [String], routes: String? = nil
+  ) throws -> (configuration: Configuration, problems: [Diagnostic]) {
+    var commandLine = CommandLineSettings()
+    commandLine.galaxyFiles = files
+    if let routes { commandLine.file = try folder.write("galaxy-lb.yml", routes) }
+    var diagnostics = Diagnostics()
+    let reader: GalaxyReader = { galaxyPools($0, in: environment, into: &$1) }
+    let configuration = Configuration(commandLine, galaxy: reader, into: &diagnostics)
+    return (configuration, diagnostics.sorted)
+  }
+
+  private func galaxy(_ name: String, prefix: String = "", gunicorn: String) throws -> String {
+    try folder.write(
+      "\(name).yml",
+      """
+      gravity:
+        instance_name: \(name)
+        process_manager: supervisor
+        galaxy_root: \(folder.path)
+        gunicorn: \(gunicorn)
+        handlers: {h: {processes: 1}}
+      galaxy:
+        galaxy_url_prefix: "\(prefix)"
+      """)
+  }
+
+  @Test func gunicornsAreUpstreams() throws {
+    let file = try galaxy("main", prefix: "/g/", gunicorn: "[{bind: 'unix:a.sock'}, {bind: 'unix:b.sock'}]")
+    let (configuration, problems) = try load([file])
+    #expect(problems.filter { $0.severity == .error } == [])
+    #expect(
+      configuration.settings.pools == [
+        PoolSettings(
+          name: "main",
+          upstreams: [
+            UpstreamSettings(name: "gunicorn0", endpoint: .unix(path: folder.path + "/a.sock")),
+            UpstreamSettings(name: "gunicorn1", endpoint: .unix(path: folder.path + "/b.sock")),
+          ], healthPath: "/g/api/version")
+      ])
+    #expect(configuration.settings.routes == [Route(pool: "main")])
+    let lines = configuration.text.split(separator: "\n")
+    #expect(lines.first == "# read \(file), named by option --galaxy-config")
+    #expect(lines.contains("        # service: supervisor main:gunicorn0"))
+    #expect(lines.contains("        # service: supervisor main:gunicorn1"))
+    #expect(lines.contains { $0.hasPrefix("    # process manager: supervisor at \(folder.path)/") })
+    #expect(lines.contains("  main:  # \(file):2:18"))
+    #expect(lines.contains { $0.hasPrefix("      - name: gunicorn1  # \(file):5:") })
+  }
+
+  @Test func oneGunicornIsCalledAsItsService() throws {
+    let (configuration, _) = try load([try galaxy("main", gunicorn: "{bind: 'unix:a.sock'}")])
+    #expect(configuration.settings.pools.flatMap(\.upstreams).map(\.name) == ["gunicorn"])
+  }
+
+  @Test func prefixesRouteSeveralGalaxies() throws {
+    let files = [
+      try galaxy("main", gunicorn: "{bind: 'unix:a.sock'}"),
+      try galaxy("test", prefix: "/test", gunicorn: "{bind: 'unix:b.sock'}"),
+    ]
+    let (configuration, problems) = try load(files)
+    #expect(problems.filter { $0.severity == .error } == [])
+    #expect(
+      configuration.settings.routes == [Route(pathPrefix: "/test", pool: "test"), Route(pool: "main")])
+  }
+
+  @Test func equalPrefixesNeedRoutes() throws {
+    let files = [
+      try galaxy("main", gunicorn: "{bind: 'unix:a.sock'}"),
+      try galaxy("test", gunicorn: "{bind: 'unix:b.sock'}"),
+    ]
+    let errors = try load(files).problems.filter { $0.severity == .error }
+    #expect(errors.count == 1)
+    #expect(errors.first?.message.contains("have the same url prefix '/'") == true)
+    let routes = "routes: [{host: a.org, pool: main}, {host: b.org, pool: test}]"
+    let (configuration, problems) = try load(files, routes: routes)
+    #expect(problems.filter { $0.severity == .error } == [])
+    #expect(configuration.settings.routes.map(\.pool) == ["main", "test"])
+  }
+
+  @Test func anAddressOfAnExplicitPoolIsNotAlsoAGunicorns() throws {
+    let file = try galaxy("main", gunicorn: "{bind: 'localhost:9001'}")
+    let text = """
+      galaxy: \(file)
+      pools: {more: {upstreams: '127.0.0.1:9001'}}
+      routes: [{pool: main}, {path: /more, pool: more}]
+      """
+    var commandLine = CommandLineSettings()
+    commandLine.file = try folder.write("galaxy-lb.yml", text)
+    var diagnostics = Diagnostics()
+    let reader: GalaxyReader = { galaxyPools($0, in: environment, into: &$1) }
+    _ = Configuration(commandLine, galaxy: reader, into: &diagnostics)
+    let errors = diagnostics.sorted.filter { $0.severity == .error }.map(\.message)
+    #expect(errors.count == 1)
+    #expect(
+      errors.first?.contains(":9001 is used twice: as upstream '127.0.0.1:9001' of pool 'more'") == true)
+  }
+
+  @Test func oneProblemIsToldOnce() throws {
+    let bind = "{bind: 'unix:a.sock'}"
+    let two = try galaxy("main", gunicorn: "[\(bind), \(bind)]")
+    let errors = try load([two]).problems.filter { $0.severity == .error }
+    #expect(errors.count == 1)
+    #expect(errors.first?.message.hasPrefix("bind 'unix:a.sock' is the address of another gunicorn") == true)
+  }
+
+  @Test func anInstanceNameMustDoForAPool() throws {
+    let file = try folder.write("odd.yml", "gravity: {instance_name: 'a b', gunicorn: {bind: 'h:1'}}\n")
+    let errors = try load([file]).problems.filter { $0.severity == .error }.map(\.message)
+    #expect(
+      errors == [
+        "instance_name: found 'a b', expected 1 to 64 letters, digits and . _ - : @ for the name of a pool"
+      ])
+  }
+
+  @Test func aGalaxyWithoutGunicornHasNoPool() throws {
+    let (configuration, problems) = try load([try galaxy("main", gunicorn: "{enable: false}")])
+    #expect(configuration.settings.pools.isEmpty)
+    #expect(problems.contains { $0.severity == .error && $0.message.hasPrefix("no upstream to send") })
+  }
+
+  @Test func galaxysUsualPlacesAreLookedAt() throws {
+    let file = try galaxy("galaxy", gunicorn: "{bind: 'unix:a.sock'}")
+    let (configuration, problems) = try load([])
+    #expect(problems.filter { $0.severity == .error } == [])
+    #expect(configuration.galaxyFiles == [Sourced("galaxy.yml", from: .builtIn)])
+    #expect(file == folder.path + "/galaxy.yml")
+    #expect(configuration.settings.pools.map(\.name) == ["galaxy"])
+  }
+}
