@@ -110,10 +110,19 @@ import YAML
 
   @Test func withoutAnySourceGalaxyIsLookedFor() throws {
     let galaxy = Galaxy([try galaxyPool("main", address: "h:1")])
-    let (configuration, problems) = try load(CommandLineSettings(), file: "threads: 1\n", galaxy: galaxy)
-    #expect(errors(problems).isEmpty)
-    #expect(galaxy.asked == [[]])
-    #expect(configuration.settings.pools.map(\.name) == ["main"])
+    for text in ["threads: 1\n", "galaxy: []\npools: {}\n", "galaxy:\npools:\n"] {
+      let (configuration, problems) = try load(CommandLineSettings(), file: text, galaxy: galaxy)
+      #expect(errors(problems).isEmpty)
+      #expect(configuration.settings.pools.map(\.name) == ["main"])
+    }
+    #expect(galaxy.asked == [[], [], []])
+  }
+
+  @Test func wrongPoolsAreNoReasonToLookForOthers() throws {
+    let galaxy = Galaxy([try galaxyPool("main", address: "h:1")])
+    let (_, problems) = try load(CommandLineSettings(), file: "pools: {a b: {}}\n", galaxy: galaxy)
+    #expect(errors(problems).count == 1)
+    #expect(galaxy.asked.isEmpty)
   }
 
   @Test func nothingFoundIsAnError() throws {

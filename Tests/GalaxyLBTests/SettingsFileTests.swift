@@ -128,6 +128,7 @@ import YAML
       "listen: 8080",
       "1:9: error: '8080': no port (expected HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH)"
     ),
+    ("listen: []", "1:9: error: listen: found a list, expected at least one address"),
     ("listen: {a: b}", "1:9: error: listen: found a mapping, expected an address or a list of them"),
     (
       "trusted_proxies: 10.0.0.1/8",

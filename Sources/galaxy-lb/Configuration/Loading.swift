@@ -61,8 +61,9 @@ extension Configuration {
       let origin = Origin.option(Option.galaxyConfig.spelling)
       galaxyFiles = commandLine.galaxyFiles.map { Sourced($0, from: origin) }
     }
-    let isFromFile = origins["pools"] != nil || origins["galaxy"] != nil
-    if !galaxyFiles.isEmpty || (pools.isEmpty && !isFromFile) {
+    // Pools that are there but wrong are no reason to look for others.
+    let areWrong = diagnostics.hasErrors && (origins["pools"] != nil || origins["galaxy"] != nil)
+    if !galaxyFiles.isEmpty || (pools.isEmpty && !areWrong) {
       let galaxy = galaxy(galaxyFiles, &diagnostics)
       galaxyFiles = galaxy.files
       pools += galaxy.pools

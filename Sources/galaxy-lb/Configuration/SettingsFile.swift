@@ -82,9 +82,9 @@ struct SettingsFile {
   }
 
   private mutating func readListen(_ node: Node) {
-    for element in node.oneOrMore("listen", expecting: "an address or a list of them", into: &diagnostics)
-      ?? []
-    {
+    let elements = node.oneOrMore("listen", expecting: "an address or a list of them", into: &diagnostics)
+    if elements?.isEmpty == true { node.mismatch("listen", "at least one address", into: &diagnostics) }
+    for element in elements ?? [] {
       if let text = element.text("listen", expecting: "an address", into: &diagnostics),
         let endpoint = Endpoint(
           reading: text, as: .listener, in: folder, at: element.origin, into: &diagnostics)
