@@ -4,7 +4,7 @@ import YAML
 
 extension Configuration {
   /// The effective configuration as a galaxy-lb.yml, every key of it in a fixed order, with the place that decided
-  /// each value as a comment behind it. Read again it gives the same settings.
+  /// each value as a comment behind it. Read again as a file in the working directory it gives the same settings.
   var text: String {
     var writer = ConfigurationWriter(configuration: self)
     writer.write()
