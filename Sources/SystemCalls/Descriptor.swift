@@ -63,3 +63,26 @@ public func send(_ descriptor: Int32, _ buffer: UnsafeRawBufferPointer, more: Bo
     }
   }
 }
+
+/// sendmsg(2) of two pieces in one call, without SIGPIPE. An empty first piece costs nothing.
+public func send(
+  _ descriptor: Int32, _ first: UnsafeRawBufferPointer, then second: UnsafeRawBufferPointer
+) -> Transfer {
+  guard !first.isEmpty else { return send(descriptor, second) }
+  return withUnsafeTemporaryAllocation(of: iovec.self, capacity: 2) { pieces in
+    pieces[0] = iovec(iov_base: UnsafeMutableRawPointer(mutating: first.baseAddress), iov_len: first.count)
+    pieces[1] = iovec(iov_base: UnsafeMutableRawPointer(mutating: second.baseAddress), iov_len: second.count)
+    var message = msghdr()
+    message.msg_iov = pieces.baseAddress
+    message.msg_iovlen = 2
+    while true {
+      let count = sendmsg(descriptor, &message, Int32(MSG_NOSIGNAL))
+      if count >= 0 { return .bytes(count) }
+      switch errno {
+      case EINTR: continue
+      case EAGAIN: return .wouldBlock
+      case let code: return .failed(code)
+      }
+    }
+  }
+}

@@ -77,6 +77,18 @@ public struct SocketAddress: @unchecked Sendable {
     return first
   }
 
+  /// Where a socket is bound (getsockname(2)); nil when it is no socket.
+  init?(localAddressOf socket: Int32) {
+    var storage = sockaddr_storage()
+    var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+    let result = withUnsafeMutablePointer(to: &storage) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(socket, $0, &length) }
+    }
+    guard result == 0 else { return nil }
+    self.storage = storage
+    self.length = length
+  }
+
   /// AF_UNIX, AF_INET or AF_INET6.
   public var family: Int32 { Int32(storage.ss_family) }
 
@@ -98,6 +110,21 @@ public struct SocketAddress: @unchecked Sendable {
       return (IPAddress(six.sin6_addr), UInt16(bigEndian: six.sin6_port))
     default: return nil
     }
+  }
+}
+
+extension SocketAddress: CustomStringConvertible {
+  /// As `Endpoint` is written.
+  public var description: String {
+    if family == AF_UNIX {
+      return withUnsafeBytes(of: storage) { bytes in
+        let path = bytes[MemoryLayout<sa_family_t>.size..<max(MemoryLayout<sa_family_t>.size, Int(length))]
+        return "unix:" + String(decoding: path.prefix { $0 != 0 }, as: UTF8.self)
+      }
+    }
+    let peer = withUnsafePointer(to: storage) { Self.peer(UnsafeRawPointer($0)) }
+    guard let (address, port) = peer else { return "?" }
+    return address.isIPv4 ? "\(address):\(port)" : "[\(address)]:\(port)"
   }
 }
 

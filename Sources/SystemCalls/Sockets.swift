@@ -64,7 +64,7 @@ public enum Connecting {
   case failed(SystemError)
 }
 
-private let nonBlockingStream =
+let nonBlockingStream =
   Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
 
 /// Starts a connection to `address`.

@@ -1,0 +1,129 @@
+import EventLoop
+import Glibc
+import SystemCalls
+
+/// The running proxy: the workers, and the main thread's loop for signals.
+final class Service {
+  private enum Message: Sendable { case workerEnded }
+
+  private let loop: EventLoop
+  private let log: Log
+  private let reload: @Sendable () -> Settings?
+  private let mailbox: Mailbox<Message>
+  private let ownPaths: [String]
+  private var site: Site
+  private var workers: [WorkerThread] = []
+  private var runningWorkers = 0
+  private var isStopping = false
+  private var patience: ShutdownDeadline?
+
+  init(
+    site: Site, listeners: PublicListeners, log: Log, reload: @escaping @Sendable () -> Settings?
+  ) throws(SystemError) {
+    self.site = site
+    self.log = log
+    self.reload = reload
+    ownPaths = listeners.ownPaths
+    loop = try EventLoop()
+    mailbox = try Mailbox()
+    let census = Census()
+    for sockets in listeners.byThread {
+      let worker = try WorkerThread(site: site, listeners: sockets, census: census, log: log) {
+        [mailbox] in mailbox.post(.workerEnded)
+      }
+      workers.append(worker)
+      runningWorkers += 1
+    }
+    for address in listeners.addresses { log.notice("listening", ["address": address]) }
+  }
+
+  /// Serves until a signal, and the last worker, end it. Returns the exit status.
+  func run() -> Int32 {
+    do {
+      let reader = try MailboxReader(mailbox, on: loop) { [unowned self] _ in workerEnded() }
+      loop.onSignal(SIGTERM) { [unowned self] in stop("SIGTERM") }
+      loop.onSignal(SIGINT) { [unowned self] in stop("SIGINT") }
+      loop.onSignal(SIGHUP) { [unowned self] in reloadConfiguration() }
+      ServiceNotification.send("READY=1", log: log)
+      loop.run()
+      reader.close()
+    } catch {
+      log.error("cannot start", ["error": error])
+      tellWorkers(.cut)
+    }
+    for worker in workers { worker.join() }
+    for path in ownPaths { unlink(path) }
+    log.notice("stopped")
+    return isStopping ? 0 : 1
+  }
+
+  private func tellWorkers(_ message: WorkerMessage) {
+    for worker in workers { worker.mailbox.post(message) }
+  }
+
+  private func workerEnded() {
+    runningWorkers -= 1
+    // A worker never ends by itself but for a fault; then the others should not go on half.
+    if !isStopping { tellWorkers(.cut) }
+    if runningWorkers == 0 { loop.stop() }
+  }
+
+  private func stop(_ name: String) {
+    guard !isStopping else {
+      log.warning("stopping at once", ["signal": name])
+      tellWorkers(.cut)
+      return
+    }
+    isStopping = true
+    log.notice("stopping", ["signal": name])
+    ServiceNotification.send("STOPPING=1", log: log)
+    tellWorkers(.drain)
+    let patience = ShutdownDeadline { [unowned self] in
+      log.warning("the shutdown time-out has passed, what is still under way is cut")
+      tellWorkers(.cut)
+    }
+    loop.setDeadline(of: patience, in: site.settings.timeouts.shutdown)
+    self.patience = patience
+  }
+
+  private func reloadConfiguration() {
+    guard !isStopping else { return }
+    ServiceNotification.send("RELOADING=1\nMONOTONIC_USEC=\(loop.preciseNanoseconds() / 1000)", log: log)
+    defer { ServiceNotification.send("READY=1", log: log) }
+    guard let settings = reload() else {
+      log.error("the configuration is not valid, the old one stays in force")
+      return
+    }
+    do {
+      let next = try Site(settings, replacing: site, log: log)
+      warnOfWhatNeedsRestart(settings)
+      site = next
+      log.level = settings.logLevel
+      tellWorkers(.use(next))
+      log.notice("configuration reloaded")
+    } catch {
+      log.error("the configuration can't be used, the old one stays in force", ["error": error])
+    }
+  }
+
+  private func warnOfWhatNeedsRestart(_ next: Settings) {
+    let now = site.settings
+    let changed = [
+      ("listen", now.listen != next.listen), ("threads", now.threads != next.threads),
+      ("control", now.control != next.control), ("user", now.runAs != next.runAs),
+      ("defer_accept", now.deferAccept != next.deferAccept),
+    ]
+    for (name, isChanged) in changed where isChanged {
+      log.warning("this setting changes only with a restart", ["setting": name])
+    }
+  }
+}
+
+/// When the patience with what is in flight ends.
+private final class ShutdownDeadline: Timed {
+  private let body: () -> Void
+
+  init(_ body: @escaping () -> Void) { self.body = body }
+
+  override func deadlinePassed() { body() }
+}

@@ -1,0 +1,115 @@
+import EventLoop
+import HTTP1
+import SystemCalls
+
+extension ClientConnection {
+  /// What came of a read into `scratch`.
+  enum Received {
+    case piece(Range<Int>)
+    case nothing
+    case end
+    case failed
+  }
+
+  /// One read into `scratch`, if there may be something.
+  func receiveToScratch() -> Received {
+    guard readiness.contains(.readable) else { return .nothing }
+    let room = worker.readRoom
+    switch SystemCalls.receive(descriptor, into: room) {
+    case .bytes(let count):
+      noteShortRead(count, of: room.count)
+      return .piece(worker.readRange.lowerBound..<worker.readRange.lowerBound + count)
+    case .wouldBlock:
+      noteDrained()
+      return .nothing
+    case .end: return .end
+    case .failed: return .failed
+    }
+  }
+
+  /// While a request is being served: the rest of its body, as fast as the upstream takes it.
+  func receiveBody() {
+    guard let exchange else { return }
+    guard exchange.wantsBody else {
+      watchForDeparture()
+      return
+    }
+    switch receiveToScratch() {
+    case .piece(let piece):
+      takeBody(piece)
+      guard !isClosed, self.exchange === exchange else { return }
+      if waitingFor == .requestBody || exchange.wantsBody {
+        waitFor(exchange.wantsBody ? .requestBody : .nothing)
+      }
+      if readiness.contains(.readable) { loop.enqueue(self, for: .receiveRequests) }
+    case .nothing: break
+    case .end, .failed: close(.clientLeft)
+    }
+  }
+
+  /// Passes on what of `piece`, in `scratch`, belongs to the body, and keeps the rest for later.
+  func takeBody(_ piece: Range<Int>) {
+    guard let exchange else { return }
+    guard exchange.state.request == .receiving else {
+      keepUnread(piece)
+      return
+    }
+    guard !piece.isEmpty else { return }
+    let step = exchange.requestBody.relay(worker.scratch, piece)
+    if let reason = step.rejection {
+      exchange.requestBroke(reason)
+      return
+    }
+    // First what stays, because handing the body on may use the memory again.
+    keepUnread(step.inputEnd..<piece.upperBound)
+    exchange.bodyArrived(
+      UnsafeRawBufferPointer(rebasing: worker.scratch[step.output]),
+      received: step.inputEnd - piece.lowerBound)
+  }
+
+  /// Nothing is to be read now, but a client that has gone must be noticed (rule: its request ends upstream within
+  /// seconds).
+  private func watchForDeparture() {
+    if pendingError(of: descriptor) != 0 {
+      close(.clientLeft)
+    } else if readiness.contains(.peerClosed), waitingFor != .departure {
+      waitFor(.departure)
+    }
+  }
+
+  /// The rest of a body nobody wants any more.
+  func receiveDiscardedBody() {
+    var piece: Range<Int>
+    if hasUnreadInbound {
+      piece = worker.moveToScratch(inbound.bytes)
+      inbound.removeAll()
+      hasUnreadInbound = false
+    } else {
+      switch receiveToScratch() {
+      case .piece(let received): piece = received
+      case .nothing: return
+      case .end, .failed:
+        close(nil)
+        return
+      }
+    }
+    let step = discardedBody.relay(worker.scratch, piece)
+    piece = step.inputEnd..<piece.upperBound
+    if step.rejection != nil {
+      close(nil)
+    } else if discardedBody.isComplete {
+      keepUnread(piece)
+      beginNextRequest()
+    } else if readiness.contains(.readable) {
+      loop.enqueue(self, for: .receiveRequests)
+    }
+  }
+
+  func receiveWhileLingering() {
+    switch receiveToScratch() {
+    case .piece: if readiness.contains(.readable) { loop.enqueue(self, for: .receiveRequests) }
+    case .nothing: break
+    case .end, .failed: close(nil)
+    }
+  }
+}

@@ -1,0 +1,262 @@
+import EventLoop
+import HTTP1
+import SystemCalls
+
+/// A connection from a client: reads one request after another and sends the answers. Receiving the heads is here;
+/// bodies are in `ClientConnection+Body`, sending and the end in `ClientConnection+Output`.
+final class ClientConnection: Channel {
+  /// What the bytes that come next are.
+  enum Stage {
+    /// The first byte of a request, if any.
+    case idle
+    /// The rest of a head.
+    case readingHead
+    /// The body of the request that is being served, or nothing until its answer is complete.
+    case exchanging
+    /// The rest of a body whose answer is complete: read and dropped, and the connection goes on.
+    case discarding
+    /// Whatever: the answer is out, and nothing is read but to let the client see it (RFC 9112 9.6).
+    case lingering
+    /// A tunnel's.
+    case tunnel
+  }
+
+  /// What the deadline is for.
+  enum Wait {
+    case nothing
+    case nextRequest
+    case requestHead
+    case requestBody
+    /// The client takes what is sent.
+    case output
+    /// The upstream's word on `Expect: 100-continue`.
+    case continuation
+    /// The answer to a client that has ended its side.
+    case departure
+    case discarding
+    case lingering
+    case tunnel
+  }
+
+  unowned(unsafe) let worker: Worker
+  let peer: Peer
+  /// The index in the worker's list.
+  var place = 0
+  var stage = Stage.idle
+  private(set) var waitingFor = Wait.nothing
+  /// A head that is not complete, or what came behind a request.
+  var inbound = ByteBuffer()
+  /// True when `inbound` holds bytes that no reader has looked at.
+  var hasUnreadInbound = false
+  /// What the client has not taken yet.
+  var outbound = ByteBuffer()
+  var exchange: Exchange?
+  /// Set when the answer is complete and only has to be taken by the client.
+  var ending: Ending?
+  /// The client sends no more into its tunnel.
+  var clientEndedTunnel = false
+  /// The rest of a request body that is dropped.
+  var discardedBody = BodyRelay.none
+
+  /// What follows when `outbound` is empty.
+  enum Ending {
+    case keep
+    case discardRequest
+    case close
+    /// End the connection so that the client sees the answer as incomplete.
+    case cut(reset: Bool)
+  }
+
+  init(_ worker: Worker, owning descriptor: Int32, peer: Peer) {
+    self.worker = worker
+    self.peer = peer
+    super.init(loop: worker.loop, owning: descriptor)
+  }
+
+  /// Starts to serve.
+  func begin() {
+    open()
+    waitFor(.nextRequest)
+    // Often the request is there already, above all with deferred accept.
+    readiness.insert(.readable)
+    loop.enqueue(self, for: .receiveRequests)
+  }
+
+  override func becameReady(_ news: Readiness) {
+    if news.contains(.readable) { loop.enqueue(self, for: .receiveRequests) }
+    if news.contains(.writable) { loop.enqueue(self, for: .sendResponses) }
+  }
+
+  override func run(_ phase: Phase) {
+    switch phase {
+    case .receiveRequests: receive()
+    case .sendResponses: flush()
+    case .sendRequests, .receiveResponses: break
+    }
+  }
+
+  private func receive() {
+    switch stage {
+    case .idle, .readingHead: receiveHead()
+    case .exchanging: receiveBody()
+    case .discarding: receiveDiscardedBody()
+    case .lingering: receiveWhileLingering()
+    case .tunnel: receiveTunnelBytes()
+    }
+  }
+
+  // MARK: Heads
+
+  private func receiveHead() {
+    // Answers are taken in order: no request is read before the client has the answer to the one before.
+    guard outbound.isEmpty else { return }
+    if hasUnreadInbound {
+      hasUnreadInbound = false
+      readHeadFromInbound()
+      guard stage == .idle || stage == .readingHead else { return }
+    }
+    guard !isClosed, readiness.contains(.readable) else { return }
+    let room = worker.readRoom
+    switch SystemCalls.receive(descriptor, into: room) {
+    case .bytes(let count):
+      noteShortRead(count, of: room.count)
+      let piece = worker.readRange.lowerBound..<worker.readRange.lowerBound + count
+      if inbound.isEmpty { readHeadFromScratch(piece) } else { readHeadWithMore(piece) }
+      // What a full buffer left behind, or a body, is read in the next turn.
+      if !isClosed, readiness.contains(.readable) { loop.enqueue(self, for: .receiveRequests) }
+    case .wouldBlock: noteDrained()
+    case .end, .failed: close(nil)
+    }
+  }
+
+  /// A short read means that nothing is left, unless the peer's end is still to be read.
+  func noteShortRead(_ count: Int, of room: Int) {
+    if count < room, !readiness.contains(.peerClosed) { noteDrained() }
+  }
+
+  private func readHeadFromScratch(_ piece: Range<Int>) {
+    let bytes = UnsafeRawBufferPointer(rebasing: worker.scratch[piece])
+    switch readHead(bytes) {
+    case .incomplete:
+      inbound.append(bytes)
+      awaitRestOfHead()
+    case .rejected(let reason): reject(reason)
+    case .complete(let byteCount):
+      serve(bytes, byteCount, rest: piece.lowerBound + byteCount..<piece.upperBound)
+    }
+  }
+
+  private func readHeadWithMore(_ piece: Range<Int>) {
+    let bytes = UnsafeRawBufferPointer(rebasing: worker.scratch[piece])
+    inbound.append(bytes)
+    // Only the end of a line can change what is known of a head, so a slow sender costs no quadratic time.
+    let mayProgress = bytes.withMemoryRebound(to: UInt8.self) { endsLine($0.span) }
+    if mayProgress || inbound.count > worker.site.requestLimits.line { readHeadFromInbound() }
+  }
+
+  private func readHeadFromInbound() {
+    switch readHead(inbound.bytes) {
+    case .incomplete: awaitRestOfHead()
+    case .rejected(let reason): reject(reason)
+    case .complete(let byteCount):
+      // The bytes of the head must stay where they are until the exchange has copied what it needs.
+      var head = ByteBuffer()
+      swap(&head, &inbound)
+      let rest = UnsafeRawBufferPointer(rebasing: head.bytes[byteCount...])
+      let moved = worker.moveToScratch(rest)
+      serve(head.bytes, byteCount, rest: moved)
+    }
+  }
+
+  private func readHead(_ bytes: UnsafeRawBufferPointer) -> HeadProgress {
+    bytes.withMemoryRebound(to: UInt8.self) {
+      worker.requestHead.read($0.span, limits: worker.site.requestLimits, classifier: worker.site.classifier)
+    }
+  }
+
+  private func awaitRestOfHead() {
+    guard stage == .idle else { return }
+    stage = .readingHead
+    waitFor(.requestHead)
+  }
+
+  private func reject(_ reason: Rejection) {
+    worker.log.debug("request rejected", ["client": peerText, "reason": "\(reason)"])
+    answerWithoutExchange(status: reason.status)
+  }
+
+  /// Begins the exchange for the head that was just read. `rest` is in `scratch`.
+  private func serve(_ head: UnsafeRawBufferPointer, _ headLength: Int, rest: Range<Int>) {
+    stage = .exchanging
+    waitFor(.nothing)
+    let exchange = worker.takeExchange(for: self)
+    self.exchange = exchange
+    let refusal = head.withMemoryRebound(to: UInt8.self) { exchange.begin($0.span, headLength: headLength) }
+    if let refusal {
+      keepUnread(rest)
+      exchange.answer(status: refusal.status, refusal.reason)
+      return
+    }
+    takeBody(rest)
+    guard self.exchange === exchange, exchange.state.response == .awaited else { return }
+    if exchange.state.expectation == .awaited { waitFor(.continuation) }
+    exchange.dispatch()
+  }
+
+  /// Keeps what came behind a request for later.
+  func keepUnread(_ range: Range<Int>) {
+    guard !range.isEmpty else { return }
+    inbound.append(UnsafeRawBufferPointer(rebasing: worker.scratch[range]))
+    hasUnreadInbound = true
+  }
+
+  // MARK: Deadlines
+
+  /// Sets what is waited for, and for how long from now.
+  func waitFor(_ what: Wait) {
+    waitingFor = what
+    let timeouts = worker.site.settings.timeouts
+    let milliseconds: Int64
+    switch what {
+    case .nothing:
+      loop.clearDeadline(of: self)
+      return
+    case .nextRequest: milliseconds = timeouts.keepAlive
+    case .requestHead: milliseconds = timeouts.requestHead
+    case .requestBody: milliseconds = timeouts.requestBody
+    case .output: milliseconds = timeouts.send
+    case .continuation: milliseconds = Self.patienceWithExpectation
+    case .departure: milliseconds = Self.patienceWithDeparture
+    case .discarding: milliseconds = Self.patienceWithDiscarded
+    case .lingering: milliseconds = Self.patienceWithLingering
+    case .tunnel: milliseconds = timeouts.tunnel
+    }
+    loop.setDeadline(of: self, in: milliseconds)
+  }
+
+  /// An upstream that ignores `Expect` must not keep the client from sending (RFC 9110 10.1.1).
+  private static let patienceWithExpectation: Int64 = 1_000
+  /// A client that has ended its side may only want to say that it sends no more; its answer is worth a moment.
+  private static let patienceWithDeparture: Int64 = 1_000
+  private static let patienceWithDiscarded: Int64 = 5_000
+  private static let patienceWithLingering: Int64 = 5_000
+
+  override func deadlinePassed() {
+    guard !isClosed else { return }
+    switch waitingFor {
+    case .nothing: break
+    case .nextRequest, .lingering, .discarding: close(nil)
+    case .requestHead: answerWithoutExchange(status: 408)
+    case .requestBody: exchange?.requestTimedOut()
+    case .output, .tunnel: close(.clientTimedOut)
+    case .departure: close(.clientLeft)
+    case .continuation:
+      if exchange?.answerExpectation() == true { waitFor(.requestBody) }
+    }
+  }
+
+  /// The client as it stands in logs.
+  var peerText: String {
+    peer.address.map { "\($0)" } ?? "unix:"
+  }
+}

@@ -1,0 +1,403 @@
+import EventLoop
+import Glibc
+import HTTP1
+import SystemCalls
+import UpstreamPool
+
+/// One request and its response between a client connection and an upstream connection: carries out what
+/// `ExchangeState` decides. It is used again for other requests of the same worker, so that a request in the steady
+/// state needs no new memory.
+final class Exchange: Timed {
+  unowned(unsafe) let worker: Worker
+  unowned(unsafe) var client: ClientConnection!
+  /// The connection that it is sent on; nil before one was chosen, between attempts, and after the response.
+  private(set) var upstream: UpstreamConnection?
+  private var lease: UpstreamLease?
+  private var pool: LocalPool!
+  var state: ExchangeState
+
+  /// The rewritten head and the part of the body that came with it: what another attempt sends again.
+  var request = ByteBuffer()
+  /// How much of `request` this attempt has sent.
+  var requestSent = 0
+  /// Body bytes behind `request` that the upstream has not taken.
+  var upload = ByteBuffer()
+  var requestBody = BodyRelay.none
+  var responseBody = BodyRelay.none
+  /// True once bytes of the body were sent that are not kept.
+  private(set) var uploadBegan = false
+  private var keepsClient = true
+  /// The response goes to the client until the connection ends: only a reset can tell it that something is missing.
+  private var endsWithConnection = false
+
+  private var tried = UpstreamSet()
+  private var sawBusyUpstream = false
+  private var needsFreshConnection = false
+  private var lastFailure: UpstreamFailure?
+  private var connectingSince: Int64 = 0
+
+  /// What is told about it afterwards.
+  var record = ExchangeRecord()
+
+  /// Milliseconds between two attempts at upstreams whose backlogs are all full.
+  private static let busyPause: Int64 = 10
+  /// A request that must not be sent twice goes only on a connection that was used so recently that gunicorn, which
+  /// closes after 2 s, can't have ended it meanwhile.
+  private static let youngConnection: Int64 = 1_000
+
+  init(_ worker: Worker) {
+    self.worker = worker
+    state = ExchangeState(worker.requestHead)
+    super.init()
+  }
+
+  // MARK: The request
+
+  /// Takes over the head that the worker has just read from `bytes`. Returns why it is not served, if so.
+  func begin(_ bytes: Span<UInt8>, headLength: Int) -> (status: Int, reason: EndReason)? {
+    let head = worker.requestHead
+    let settings = worker.site.settings
+    state = ExchangeState(head)
+    record = ExchangeRecord()
+    record.receivedAt = worker.loop.nowNanoseconds
+    record.bytesReceived = Int64(headLength)
+    requestBody = BodyRelay(
+      head.framing, writesChunks: head.framing == .chunked, keepsTrailers: false,
+      trailerLimits: worker.site.requestLimits)
+    if let limit = settings.limits.requestBody, case .length(let length) = head.framing, length > limit {
+      return (413, .requestRejected(.bodyTooLarge))
+    }
+    guard let place = worker.site.routes.pool(for: head, bytes) else { return (404, .noRoute) }
+    pool = worker.pools[place]
+
+    let forwarded = ForwardedFields(
+      peer: client.peer, isTrusted: settings.trustedProxies.includes(client.peer))
+    head.write(bytes, dropping: forwarded.dropped, to: &request)
+    forwarded.write(head, bytes, newRequestID: worker.makeRequestID(), to: &request)
+    request.append("\r\n")
+    return nil
+  }
+
+  /// A piece of the body, in its outgoing frame. `received` is the number of bytes it took on the way in.
+  func bodyArrived(_ bytes: UnsafeRawBufferPointer, received: Int) {
+    record.bytesReceived += Int64(received)
+    state.bodyReceived(isComplete: requestBody.isComplete)
+    if let limit = worker.site.settings.limits.requestBody, record.bytesReceived > limit + Self.headAllowance
+    {
+      requestBroke(.bodyTooLarge)
+      return
+    }
+    guard let upstream else {
+      // It came with the head, or while another attempt is being made: it can all be sent again.
+      if uploadBegan || !upload.isEmpty { upload.append(bytes) } else { request.append(bytes) }
+      return
+    }
+    upstream.sendBody(bytes)
+  }
+
+  /// A limit on a chunked body counts frames and head too, so it is given some room.
+  private static let headAllowance: Int64 = 65_536
+
+  /// True when more of the body may be read from the client: the upstream has taken what was read before.
+  var wantsBody: Bool {
+    guard state.request == .receiving, let upstream else { return false }
+    return upstream.takesBody && requestSent == request.count && upload.isEmpty
+  }
+
+  /// Body bytes went out that are not kept.
+  func bodySent() {
+    uploadBegan = true
+    state.bodySent()
+  }
+
+  /// All that was there to be sent is sent.
+  func requestTaken() {
+    guard state.request == .receiving else { return }
+    if client.waitingFor == .nothing { client.waitFor(.requestBody) }
+    if client.readiness.contains(.readable) { worker.loop.enqueue(client, for: .receiveRequests) }
+  }
+
+  /// The body's framing is broken: upstream must never take what it got for complete.
+  func requestBroke(_ reason: Rejection) {
+    dropUpstream()
+    fail(status: reason.status, .requestRejected(reason))
+  }
+
+  func requestTimedOut() {
+    dropUpstream()
+    fail(status: 408, .clientTimedOut)
+  }
+
+  /// True when the client was told to go on with its body.
+  func answerExpectation() -> Bool {
+    guard state.answerExpectation() else { return false }
+    client.outbound.append("HTTP/1.1 100 Continue\r\n\r\n")
+    worker.loop.enqueue(client, for: .sendResponses)
+    return true
+  }
+
+  // MARK: An upstream
+
+  /// Chooses an upstream and sends the request, or answers that there is none.
+  func dispatch() {
+    while let chosen = pool.selector.choose(excluding: tried, now: worker.loop.now) {
+      if let kept = takeKeptConnection(to: chosen) {
+        attach(kept, isReused: true)
+        return
+      }
+      switch SystemCalls.connect(to: chosen.address) {
+      case .connected(let descriptor):
+        attach(
+          UpstreamConnection(worker, pool, chosen, owning: descriptor, isConnecting: false), isReused: false)
+        return
+      case .inProgress(let descriptor):
+        attach(
+          UpstreamConnection(worker, pool, chosen, owning: descriptor, isConnecting: true), isReused: false)
+        return
+      case .busy:
+        sawBusyUpstream = true
+        tried.insert(chosen.index)
+      case .failed(let error) where error.isExhaustion:
+        worker.log.error("no connection to an upstream can be made", ["error": error])
+        answer(status: 503, .resourcesExhausted)
+        return
+      case .failed(let error):
+        worker.log.debug("upstream unreachable", ["upstream": chosen.settings.name, "error": error])
+        chosen.noteFailure(.unreachable, now: worker.loop.now)
+        lastFailure = .unreachable
+        tried.insert(chosen.index)
+      }
+    }
+    if sawBusyUpstream { waitForBusyUpstream() } else { giveUpChoosing() }
+  }
+
+  private func takeKeptConnection(to chosen: Upstream) -> UpstreamConnection? {
+    guard !needsFreshConnection else { return nil }
+    return pool.takeKept(
+      chosen.index, maximumIdle: state.isIdempotent ? .max : Self.youngConnection, now: worker.loop.now)
+  }
+
+  private func attach(_ connection: UpstreamConnection, isReused: Bool) {
+    lease = connection.upstream.lease()
+    upstream = connection
+    record.upstreamName = connection.upstream.settings.name
+    record.sentAt = worker.loop.nowNanoseconds
+    connection.carry(self, isReused: isReused)
+  }
+
+  /// All backlogs are full. That passes quickly, so the request waits within the connect time-out.
+  private func waitForBusyUpstream() {
+    let loop = worker.loop
+    if connectingSince == 0 { connectingSince = loop.now }
+    guard loop.now - connectingSince < worker.site.settings.timeouts.connect else {
+      answer(status: 503, .upstreamFailed(.busy))
+      return
+    }
+    loop.setDeadline(of: self, in: Self.busyPause)
+  }
+
+  override func deadlinePassed() {
+    sawBusyUpstream = false
+    tried = UpstreamSet()
+    dispatch()
+  }
+
+  private func giveUpChoosing() {
+    if let lastFailure {
+      let status = lastFailure == .connectTimedOut ? 504 : 502
+      answer(status: status, .upstreamFailed(lastFailure))
+    } else {
+      answer(status: 503, .noUpstream)
+    }
+  }
+
+  /// The connection can't be used any more; nothing of it is kept.
+  private func dropUpstream() {
+    upstream?.drop()
+    upstream = nil
+    lease = nil
+    worker.loop.remove(self)
+  }
+
+  /// The upstream, or the connection to it, failed.
+  func upstreamFailed(_ failure: UpstreamFailure) {
+    guard let connection = upstream else { return }
+    // A kept connection that ends before an answer says nothing about the upstream: it may have been idle too long.
+    let isStale = connection.isReused && state.response == .awaited && failure != .timedOut
+    let chosen = connection.upstream
+    if !isStale { chosen.noteFailure(failure, now: worker.loop.now) }
+    dropUpstream()
+    let isReplayable = !uploadBegan
+    switch state.upstreamFailed(failure, isReplayable: isReplayable) {
+    case .redispatch:
+      record.retries += 1
+      lastFailure = failure
+      requestSent = 0
+      needsFreshConnection = true
+      if !isStale { tried.insert(chosen.index) }
+      dispatch()
+    case .answer(let status): answer(status: status, .upstreamFailed(failure))
+    case .cut: cut(.upstreamFailed(failure))
+    }
+  }
+
+  // MARK: The response
+
+  /// A head of a response was read from `bytes`. Returns what to do with what follows it.
+  func responseHeadArrived(_ bytes: Span<UInt8>) -> ResponseStep {
+    let head = worker.responseHead
+    if record.firstByteAt == 0 { record.firstByteAt = worker.loop.nowNanoseconds }
+    switch state.responseHeadArrived(head, isStopping: worker.isStopping) {
+    case .dropInterim: return .anotherHead
+    case .forwardInterim:
+      let before = client.outbound.count
+      head.write(bytes, framing: .unchanged, to: &client.outbound)
+      client.outbound.append("\r\n")
+      record.bytesSent += Int64(client.outbound.count - before)
+      if client.waitingFor == .continuation { client.waitFor(.requestBody) }
+      worker.loop.enqueue(client, for: .sendResponses)
+      return .anotherHead
+    case .refuse: return .refused
+    case .startTunnel:
+      forwardHead(head, bytes, .unchanged)
+      return .tunnel
+    case .forward(let framing, let keepsClient):
+      self.keepsClient = keepsClient
+      endsWithConnection = framing == .untilClose
+      responseBody = BodyRelay(
+        head.framing, writesChunks: framing == .chunked, keepsTrailers: state.acceptsTrailers,
+        trailerLimits: worker.site.responseLimits)
+      forwardHead(head, bytes, framing)
+      return .body
+    }
+  }
+
+  enum ResponseStep {
+    case anotherHead
+    case body
+    case tunnel
+    case refused
+  }
+
+  private func forwardHead(_ head: ResponseHead, _ bytes: Span<UInt8>, _ framing: ClientFraming) {
+    record.status = head.status
+    let before = client.outbound.count
+    head.write(bytes, framing: framing, to: &client.outbound)
+    if head.status != 101 {
+      if !keepsClient {
+        client.outbound.append("Connection: close\r\n")
+      } else if state.minorVersion == 0 {
+        client.outbound.append("Connection: keep-alive\r\n")
+      }
+    }
+    client.outbound.append("\r\n")
+    record.bytesSent += Int64(client.outbound.count - before)
+    if client.waitingFor == .continuation { client.waitFor(.nothing) }
+    worker.loop.enqueue(client, for: .sendResponses)
+    lease?.upstream.noteSuccess()
+  }
+
+  /// Hands a piece of the response to the client, in its outgoing frame.
+  func forward(_ bytes: UnsafeRawBufferPointer) {
+    record.bytesSent += Int64(bytes.count)
+    client.send(bytes)
+  }
+
+  /// The trailers of a response, behind the last chunk's size line.
+  func forwardTrailers(_ trailers: ChunkedDecoder) {
+    let before = client.outbound.count
+    client.outbound.append("0\r\n")
+    trailers.writeTrailers(to: &client.outbound)
+    client.outbound.append("\r\n")
+    record.bytesSent += Int64(client.outbound.count - before)
+    worker.loop.enqueue(client, for: .sendResponses)
+  }
+
+  /// The response was received to its end. `connectionPersists`: the upstream connection can take another request.
+  func responseCompleted(connectionPersists: Bool) {
+    let ending = state.responseCompleted(upstreamPersists: connectionPersists, keepsClient: keepsClient)
+    if let connection = upstream {
+      upstream = nil
+      lease = nil
+      if ending.keepsUpstream { connection.keep() } else { connection.drop() }
+    }
+    switch ending.client {
+    case .keep: client.endAfterOutput(.keep)
+    case .discardRequest: client.endAfterOutput(.discardRequest)
+    case .close: client.endAfterOutput(.close)
+    }
+  }
+
+  /// The client has taken all that was queued: more may be received for it.
+  func clientTookOutput() {
+    if let upstream, upstream.readiness.contains(.readable) {
+      worker.loop.enqueue(upstream, for: .receiveResponses)
+    }
+  }
+
+  // MARK: The end
+
+  /// Answers in place of an upstream, or, when the response has begun, makes the client see that it is cut.
+  private func fail(status: Int, _ reason: EndReason) {
+    if state.response == .streaming { cut(reason) } else { answer(status: status, reason) }
+  }
+
+  /// The proxy's own answer.
+  func answer(status: Int, _ reason: EndReason) {
+    record.reason = reason
+    record.status = status
+    let ending = state.answeredHere(isStopping: worker.isStopping)
+    let before = client.outbound.count
+    ErrorAnswer.write(status: status, isHead: state.isHead, closes: ending != .keep, to: &client.outbound)
+    record.bytesSent += Int64(client.outbound.count - before)
+    // What is still to come of a request that was not read must not reset the answer.
+    if ending != .keep { client.readiness.insert(.readable) }
+    client.endAfterOutput(ending == .keep ? .keep : .close)
+  }
+
+  private func cut(_ reason: EndReason) {
+    record.reason = reason
+    client.endAfterOutput(.cut(reset: endsWithConnection))
+  }
+
+  /// The exchange is over: lets go of the upstream, writes it down, and is ready for the next request. `reason`
+  /// replaces what was going to be its reason.
+  func end(_ reason: EndReason?) {
+    dropUpstream()
+    if let reason { record.reason = reason }
+    record.endedAt = worker.loop.nowNanoseconds
+    request.removeAllKeepingMemory()
+    requestSent = 0
+    upload.removeAll()
+    uploadBegan = false
+    keepsClient = true
+    endsWithConnection = false
+    tried = UpstreamSet()
+    sawBusyUpstream = false
+    needsFreshConnection = false
+    lastFailure = nil
+    connectingSince = 0
+    worker.giveBack(self)
+  }
+}
+
+/// What is written down about an exchange. Times in nanoseconds of the monotonic clock, 0 for never.
+struct ExchangeRecord {
+  var receivedAt: Int64 = 0
+  var sentAt: Int64 = 0
+  var firstByteAt: Int64 = 0
+  var endedAt: Int64 = 0
+  var status = 0
+  var bytesReceived: Int64 = 0
+  var bytesSent: Int64 = 0
+  var retries = 0
+  var upstreamName: String?
+  var reason = EndReason.completed
+}
+
+extension SystemError {
+  /// The process or the system lacks descriptors, ports or memory: not the peer's fault.
+  var isExhaustion: Bool {
+    [EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL].contains(code)
+  }
+}

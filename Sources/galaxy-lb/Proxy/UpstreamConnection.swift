@@ -1,0 +1,403 @@
+import EventLoop
+import HTTP1
+import SystemCalls
+import UpstreamPool
+
+/// A connection to an upstream: carries one exchange after another, and is kept for a while in between.
+final class UpstreamConnection: Channel {
+  private enum Stage {
+    /// connect(2) is under way.
+    case connecting
+    /// Reads the head of a response.
+    case awaitingHead
+    case body
+    case tunnel
+    /// Kept for another exchange; whatever comes now ends it (RFC 9112 9.2).
+    case idle
+  }
+
+  unowned(unsafe) let worker: Worker
+  let pool: LocalPool
+  let upstream: Upstream
+  private var stage: Stage
+  private unowned(unsafe) var exchange: Exchange?
+  /// True when it has carried an exchange before this one.
+  private(set) var isReused = false
+  private var idleSince: Int64 = 0
+  /// The beginning of a head that is not complete.
+  private var inbound = ByteBuffer()
+  /// Sending has failed after something was sent: there may still be an answer to read.
+  private var sendingFailed = false
+  private var isEventStream = false
+  private var responsePersists = false
+
+  init(
+    _ worker: Worker, _ pool: LocalPool, _ upstream: Upstream, owning descriptor: Int32, isConnecting: Bool
+  ) {
+    self.worker = worker
+    self.pool = pool
+    self.upstream = upstream
+    stage = isConnecting ? .connecting : .awaitingHead
+    super.init(loop: worker.loop, owning: descriptor)
+    open()
+  }
+
+  private var timeouts: Timeouts { worker.site.settings.timeouts }
+
+  // MARK: From exchange to exchange
+
+  /// Takes an exchange and sends its request in the loop's sending phase.
+  func carry(_ exchange: Exchange, isReused: Bool) {
+    self.exchange = exchange
+    self.isReused = isReused
+    if stage == .connecting {
+      loop.setDeadline(of: self, in: timeouts.connect)
+      watchWrites()
+    } else {
+      stage = .awaitingHead
+      loop.clearDeadline(of: self)
+      loop.enqueue(self, for: .sendRequests)
+    }
+  }
+
+  /// Waits for another exchange, if there is room.
+  func keep() {
+    exchange = nil
+    guard pool.keep(self, upstream.index) else {
+      close()
+      return
+    }
+    stage = .idle
+    idleSince = loop.now
+    isEventStream = false
+    loop.setDeadline(of: self, in: timeouts.upstreamKeepAlive)
+    if readiness.contains(.readable) { loop.enqueue(self, for: .receiveResponses) }
+  }
+
+  /// Ends the connection; its exchange goes on without it.
+  func drop() {
+    exchange = nil
+    close()
+  }
+
+  /// True when nothing is known against sending another request on it.
+  func isReusable(maximumIdle: Int64, now: Int64) -> Bool {
+    !isClosed && readiness.isDisjoint(with: [.readable, .peerClosed]) && now - idleSince <= maximumIdle
+  }
+
+  // MARK: Readiness
+
+  override func becameReady(_ news: Readiness) {
+    if news.contains(.readable) { loop.enqueue(self, for: .receiveResponses) }
+    if news.contains(.writable) { loop.enqueue(self, for: .sendRequests) }
+  }
+
+  override func run(_ phase: Phase) {
+    switch phase {
+    case .sendRequests:
+      if stage == .connecting { finishConnecting() } else { sendRequest() }
+    case .receiveResponses: receive()
+    case .receiveRequests, .sendResponses: break
+    }
+  }
+
+  private func finishConnecting() {
+    // libevent reports a failed connect as readiness for everything; SO_ERROR tells which.
+    guard readiness.contains(.writable) else { return }
+    let code = pendingError(of: descriptor)
+    guard code == 0 else {
+      worker.log.debug(
+        "upstream unreachable",
+        ["upstream": upstream.settings.name, "error": SystemError(call: "connect", code: code)])
+      exchange?.upstreamFailed(.unreachable)
+      return
+    }
+    unwatchWrites()
+    stage = .awaitingHead
+    loop.clearDeadline(of: self)
+    sendRequest()
+  }
+
+  override func deadlinePassed() {
+    guard !isClosed else { return }
+    switch stage {
+    case .idle:
+      pool.forget(self, upstream.index)
+      close()
+    case .connecting: exchange?.upstreamFailed(.connectTimedOut)
+    case .awaitingHead, .body: exchange?.upstreamFailed(.timedOut)
+    case .tunnel: break
+    }
+  }
+
+  // MARK: Sending
+
+  /// True when more of the request's body can be sent.
+  var takesBody: Bool { stage != .connecting && !sendingFailed }
+
+  private func sendRequest() {
+    guard let exchange, !sendingFailed else { return }
+    if exchange.requestSent < exchange.request.count {
+      let bytes = UnsafeRawBufferPointer(rebasing: exchange.request.bytes[exchange.requestSent...])
+      guard let count = transfer(bytes) else { return }
+      exchange.state.headSent()
+      exchange.requestSent += count
+      guard count == bytes.count else {
+        awaitTaker()
+        return
+      }
+    }
+    if !exchange.upload.isEmpty {
+      let bytes = exchange.upload.bytes
+      guard let count = transfer(bytes) else { return }
+      noteBodySent(exchange)
+      exchange.upload.consume(count)
+      guard exchange.upload.isEmpty else {
+        awaitTaker()
+        return
+      }
+    }
+    requestTaken(exchange)
+  }
+
+  private func noteBodySent(_ exchange: Exchange) {
+    if stage != .tunnel { exchange.bodySent() }
+  }
+
+  /// Sends a piece of the body, or queues what is not taken. The request itself was sent before, or is queued.
+  func sendBody(_ bytes: UnsafeRawBufferPointer) {
+    guard let exchange, !bytes.isEmpty else {
+      loop.enqueue(self, for: .sendRequests)
+      return
+    }
+    let isNext = exchange.requestSent == exchange.request.count && exchange.upload.isEmpty
+    guard isNext, takesBody, bytes.count >= ClientConnection.gatheredPiece else {
+      exchange.upload.append(bytes)
+      loop.enqueue(self, for: .sendRequests)
+      return
+    }
+    guard let count = transfer(bytes) else {
+      if !sendingFailed, !isClosed { exchange.upload.append(bytes) }
+      return
+    }
+    noteBodySent(exchange)
+    if count < bytes.count {
+      exchange.upload.append(UnsafeRawBufferPointer(rebasing: bytes[count...]))
+      awaitTaker()
+    } else {
+      requestTaken(exchange)
+    }
+  }
+
+  /// How many bytes were taken; nil when none were, and what follows from that is done.
+  private func transfer(_ bytes: UnsafeRawBufferPointer) -> Int? {
+    switch SystemCalls.send(descriptor, bytes) {
+    case .bytes(let count): return count
+    case .wouldBlock:
+      awaitTaker()
+      return nil
+    case .end, .failed:
+      sendFailed()
+      return nil
+    }
+  }
+
+  private func sendFailed() {
+    guard let exchange else { return }
+    if exchange.state.dispatch == .nothingSent {
+      exchange.upstreamFailed(.sendRefused)
+      return
+    }
+    // It may have answered before it stopped reading, and that answer must reach the client (RFC 9112 9.5).
+    sendingFailed = true
+    readiness.insert(.readable)
+    loop.enqueue(self, for: .receiveResponses)
+  }
+
+  private func awaitTaker() {
+    readiness.remove(.writable)
+    watchWrites()
+    guard stage != .tunnel else { return }
+    loop.setDeadline(of: self, in: timeouts.response)
+    // Now the upstream is the one to wait for.
+    if let client = exchange?.client, client.waitingFor == .requestBody { client.waitFor(.nothing) }
+  }
+
+  private func requestTaken(_ exchange: Exchange) {
+    unwatchWrites()
+    if stage == .tunnel {
+      exchange.tunnelTaken()
+      return
+    }
+    if exchange.state.request == .complete {
+      if stage == .awaitingHead { loop.setDeadline(of: self, in: timeouts.response) }
+    } else {
+      // Now the client is the one to wait for.
+      if stage == .awaitingHead { loop.clearDeadline(of: self) }
+      exchange.requestTaken()
+    }
+  }
+
+  // MARK: Receiving
+
+  private func receive() {
+    guard !isClosed else { return }
+    if stage == .idle {
+      receiveWhileIdle()
+      return
+    }
+    guard let exchange, stage != .connecting, readiness.contains(.readable) else { return }
+    // Back-pressure: nothing is read for a client that has not taken what was read before.
+    guard exchange.client.outbound.count < ClientConnection.gatheredPiece else {
+      loop.clearDeadline(of: self)
+      return
+    }
+    let room = worker.readRoom
+    switch SystemCalls.receive(descriptor, into: room) {
+    case .bytes(let count):
+      if count < room.count, !readiness.contains(.peerClosed), !sendingFailed { noteDrained() }
+      take(worker.readRange.lowerBound..<worker.readRange.lowerBound + count, exchange)
+      if self.exchange != nil, !isClosed, readiness.contains(.readable) {
+        loop.enqueue(self, for: .receiveResponses)
+      }
+    case .wouldBlock:
+      noteDrained()
+      if sendingFailed { exchange.upstreamFailed(.closedBeforeAnswer) }
+    case .end: peerEnded(exchange, isReset: false)
+    case .failed: peerEnded(exchange, isReset: true)
+    }
+  }
+
+  private func receiveWhileIdle() {
+    guard readiness.contains(.readable) else { return }
+    if case .wouldBlock = SystemCalls.receive(descriptor, into: worker.readRoom) {
+      noteDrained()
+      return
+    }
+    pool.forget(self, upstream.index)
+    close()
+  }
+
+  private func take(_ piece: Range<Int>, _ exchange: Exchange) {
+    switch stage {
+    case .awaitingHead: takeHead(piece, exchange)
+    case .body: takeBody(piece, exchange)
+    case .tunnel: exchange.tunnelReceived(UnsafeRawBufferPointer(rebasing: worker.scratch[piece]))
+    case .connecting, .idle: break
+    }
+  }
+
+  private func takeHead(_ piece: Range<Int>, _ exchange: Exchange) {
+    let bytes = UnsafeRawBufferPointer(rebasing: worker.scratch[piece])
+    if inbound.isEmpty {
+      readHeads(bytes, exchange) { $0 + piece.lowerBound..<piece.upperBound }
+      return
+    }
+    inbound.append(bytes)
+    let mayProgress = bytes.withMemoryRebound(to: UInt8.self) { endsLine($0.span) }
+    guard mayProgress || inbound.count > worker.site.responseLimits.head else { return }
+    var gathered = ByteBuffer()
+    swap(&gathered, &inbound)
+    readHeads(gathered.bytes, exchange) { [worker] position in
+      worker.moveToScratch(UnsafeRawBufferPointer(rebasing: gathered.bytes[position...]))
+    }
+  }
+
+  /// Reads heads, of interim responses first, until the final one or the end of `bytes`. `rest` brings what stands
+  /// behind a position to `scratch` and says where it is.
+  private func readHeads(_ bytes: UnsafeRawBufferPointer, _ exchange: Exchange, rest: (Int) -> Range<Int>) {
+    var position = 0
+    while position < bytes.count {
+      let remaining = UnsafeRawBufferPointer(rebasing: bytes[position...])
+      let progress = remaining.withMemoryRebound(to: UInt8.self) {
+        worker.responseHead.read(
+          $0.span, limits: worker.site.responseLimits, context: ResponseContext(isHead: exchange.state.isHead)
+        )
+      }
+      switch progress {
+      case .incomplete:
+        exchange.state.responseBytesArrived()
+        inbound.append(remaining)
+        loop.setDeadline(of: self, in: timeouts.response)
+        return
+      case .rejected(let reason):
+        exchange.state.responseBytesArrived()
+        worker.log.warning(
+          "upstream sent a malformed response", ["upstream": upstream.settings.name, "reason": "\(reason)"])
+        exchange.upstreamFailed(.malformedResponse)
+        return
+      case .complete(let byteCount):
+        let step = remaining.withMemoryRebound(to: UInt8.self) { exchange.responseHeadArrived($0.span) }
+        position += byteCount
+        switch step {
+        case .anotherHead: continue
+        case .refused:
+          worker.log.warning(
+            "upstream sent a response nobody asked for",
+            ["upstream": upstream.settings.name, "status": worker.responseHead.status])
+          exchange.upstreamFailed(.malformedResponse)
+        case .body: beginBody(rest(position), exchange)
+        case .tunnel: beginTunnel(rest(position), exchange)
+        }
+        return
+      }
+    }
+  }
+
+  private func beginBody(_ rest: Range<Int>, _ exchange: Exchange) {
+    stage = .body
+    let head = worker.responseHead
+    isEventStream = head.isEventStream
+    responsePersists = head.isPersistent && head.framing != .untilClose
+    if exchange.responseBody.isComplete {
+      complete(exchange, strayBytes: rest.count)
+    } else {
+      takeBody(rest, exchange)
+    }
+  }
+
+  private func takeBody(_ piece: Range<Int>, _ exchange: Exchange) {
+    loop.setDeadline(of: self, in: isEventStream ? timeouts.eventStream : timeouts.response)
+    guard !piece.isEmpty else { return }
+    let step = exchange.responseBody.relay(worker.scratch, piece)
+    if let reason = step.rejection {
+      worker.log.warning(
+        "upstream sent a malformed body", ["upstream": upstream.settings.name, "reason": "\(reason)"])
+      exchange.upstreamFailed(.malformedResponse)
+      return
+    }
+    exchange.forward(UnsafeRawBufferPointer(rebasing: worker.scratch[step.output]))
+    guard self.exchange === exchange else { return }
+    if let trailers = step.trailers { exchange.forwardTrailers(trailers) }
+    if exchange.responseBody.isComplete { complete(exchange, strayBytes: piece.upperBound - step.inputEnd) }
+  }
+
+  private func complete(_ exchange: Exchange, strayBytes: Int) {
+    let persists =
+      responsePersists && strayBytes == 0 && !sendingFailed && !readiness.contains(.peerClosed)
+    exchange.responseCompleted(connectionPersists: persists)
+  }
+
+  private func peerEnded(_ exchange: Exchange, isReset: Bool) {
+    switch stage {
+    case .tunnel: exchange.tunnelUpstreamEnded(isReset: isReset)
+    case .body:
+      if !isReset, let output = exchange.responseBody.end(worker.scratch) {
+        exchange.forward(UnsafeRawBufferPointer(rebasing: worker.scratch[output]))
+        guard self.exchange === exchange else { return }
+        responsePersists = false
+        complete(exchange, strayBytes: 0)
+      } else {
+        exchange.upstreamFailed(.truncatedResponse)
+      }
+    case .connecting, .awaitingHead, .idle: exchange.upstreamFailed(.closedBeforeAnswer)
+    }
+  }
+
+  private func beginTunnel(_ rest: Range<Int>, _ exchange: Exchange) {
+    stage = .tunnel
+    loop.clearDeadline(of: self)
+    exchange.beginTunnel()
+    if !rest.isEmpty { exchange.tunnelReceived(UnsafeRawBufferPointer(rebasing: worker.scratch[rest])) }
+  }
+}

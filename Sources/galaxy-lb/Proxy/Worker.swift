@@ -1,0 +1,203 @@
+import EventLoop
+import HTTP1
+import Synchronization
+import SystemCalls
+import UpstreamPool
+
+/// What all workers of the process count together.
+final class Census: Sendable {
+  private let clients = Atomic<Int>(0)
+
+  /// Client connections of the whole process.
+  var clientCount: Int { clients.load(ordering: .relaxed) }
+
+  func clientCame() { clients.wrappingAdd(1, ordering: .relaxed) }
+  func clientWent() { clients.wrappingSubtract(1, ordering: .relaxed) }
+}
+
+/// One event loop's share of the proxy: its clients, its connections to upstreams, and the memory that they all
+/// use in turn. Confined to the loop's thread.
+final class Worker {
+  let loop: EventLoop
+  let log: Log
+  let census: Census
+  private(set) var site: Site
+  private(set) var pools: [LocalPool]
+  private(set) var isStopping = false
+
+  /// One read's worth of bytes, with room for frames on both sides. Nothing in it outlives the handling of that read.
+  let scratch: UnsafeMutableRawBufferPointer
+  var requestHead = RequestHead()
+  var responseHead = ResponseHead()
+  private var clients: ContiguousArray<ClientConnection> = []
+  private var spareExchanges: [Exchange] = []
+  private var random: RequestIDGenerator
+  private var onLastClientGone: (() -> Void)?
+
+  /// Large enough that bulk data costs few system calls, small enough to stay in the second-level cache.
+  static let readSize = 128 * 1024
+  private static let maximumSpareExchanges = 256
+
+  init(loop: EventLoop, site: Site, census: Census, log: Log) {
+    self.loop = loop
+    self.site = site
+    self.census = census
+    self.log = log
+    pools = site.pools.map(LocalPool.init)
+    scratch = .allocate(byteCount: Self.readSize + 2 * BodyRelay.slack, alignment: 64)
+    random = RequestIDGenerator()
+  }
+
+  deinit { scratch.deallocate() }
+
+  /// Where a read goes: the middle of `scratch`.
+  var readRange: Range<Int> { BodyRelay.slack..<BodyRelay.slack + Self.readSize }
+  var readRoom: UnsafeMutableRawBufferPointer { .init(rebasing: scratch[readRange]) }
+
+  /// Copies bytes to the beginning of the read's place, and says where they are. At most `readSize`.
+  func moveToScratch(_ bytes: UnsafeRawBufferPointer) -> Range<Int> {
+    precondition(bytes.count <= Self.readSize)
+    readRoom.copyMemory(from: bytes)
+    return readRange.lowerBound..<readRange.lowerBound + bytes.count
+  }
+
+  func makeRequestID() -> (UInt64, UInt64) { (random.next(), random.next()) }
+
+  // MARK: Clients
+
+  /// Takes an accepted connection; the worker owns it from now on.
+  func adopt(_ descriptor: Int32, _ peer: Peer) {
+    census.clientCame()
+    let client = ClientConnection(self, owning: descriptor, peer: peer)
+    client.place = clients.count
+    clients.append(client)
+    client.begin()
+  }
+
+  /// There are too many connections already: says so, as far as the new one's socket takes it, and closes it.
+  func refuse(_ descriptor: Int32, _ peer: Peer) {
+    log.warning("connection limit reached", ["limit": site.settings.limits.connections])
+    let client = Descriptor(owning: descriptor)
+    var answer = ByteBuffer()
+    ErrorAnswer.write(status: 503, isHead: false, closes: true, to: &answer)
+    _ = SystemCalls.send(client.number, answer.bytes)
+    endSending(client.number)
+  }
+
+  /// The client's connection is closed.
+  func forget(_ client: ClientConnection) {
+    census.clientWent()
+    let last = clients.removeLast()
+    if last !== client {
+      clients[client.place] = last
+      last.place = client.place
+    }
+    if clients.isEmpty { onLastClientGone?() }
+  }
+
+  func takeExchange(for client: ClientConnection) -> Exchange {
+    let exchange = spareExchanges.popLast() ?? Exchange(self)
+    exchange.client = client
+    return exchange
+  }
+
+  func giveBack(_ exchange: Exchange) {
+    if spareExchanges.count < Self.maximumSpareExchanges { spareExchanges.append(exchange) }
+  }
+
+  // MARK: Reload and stop
+
+  /// Serves what begins from now on with another configuration. What is under way ends with the old one.
+  func use(_ site: Site) {
+    let old = pools
+    self.site = site
+    pools = site.pools.map { pool in old.first { $0.pool === pool } ?? LocalPool(pool) }
+    for pool in old where !pools.contains(where: { $0 === pool }) { pool.closeKept() }
+  }
+
+  /// Serves the requests that are under way and closes everything else; then calls `done`.
+  func drain(_ done: @escaping () -> Void) {
+    isStopping = true
+    onLastClientGone = done
+    for client in clients.reversed() { client.closeIfIdle() }
+    if clients.isEmpty { done() }
+  }
+
+  /// Ends everything at once.
+  func cutAll() {
+    for client in clients.reversed() { client.stop() }
+    for pool in pools { pool.closeKept() }
+  }
+}
+
+/// One loop's side of a pool: whose turn it is, and the connections that are kept.
+final class LocalPool {
+  let pool: Pool
+  var selector: PoolSelector
+  private var kept: [ContiguousArray<UpstreamConnection>]
+
+  /// More idle connections to one upstream than this are not kept.
+  private static let maximumKept = 512
+
+  init(_ pool: Pool) {
+    self.pool = pool
+    selector = PoolSelector(pool)
+    kept = Array(repeating: [], count: pool.upstreams.count)
+  }
+
+  /// The connection to this upstream that was used last, and is not known to be over. `maximumIdle` in milliseconds.
+  func takeKept(_ index: Int, maximumIdle: Int64, now: Int64) -> UpstreamConnection? {
+    while let connection = kept[index].popLast() {
+      if connection.isReusable(maximumIdle: maximumIdle, now: now) { return connection }
+      if connection.isReusable(maximumIdle: .max, now: now) {
+        // Older ones are below it; it stays for requests that may be sent again.
+        kept[index].append(connection)
+        return nil
+      }
+      connection.close()
+    }
+    return nil
+  }
+
+  /// False when there are enough already.
+  func keep(_ connection: UpstreamConnection, _ index: Int) -> Bool {
+    guard kept[index].count < Self.maximumKept else { return false }
+    kept[index].append(connection)
+    return true
+  }
+
+  func forget(_ connection: UpstreamConnection, _ index: Int) {
+    if let place = kept[index].lastIndex(where: { $0 === connection }) { kept[index].remove(at: place) }
+  }
+
+  func closeKept() {
+    for index in kept.indices {
+      for connection in kept[index] { connection.close() }
+      kept[index].removeAll()
+    }
+  }
+}
+
+/// Numbers for request ids by xoshiro256** (Blackman and Vigna 2019), seeded from the system. They
+/// tell requests apart and are no secret.
+struct RequestIDGenerator {
+  private var state: (UInt64, UInt64, UInt64, UInt64)
+
+  init() {
+    var system = SystemRandomNumberGenerator()
+    state = (system.next(), system.next(), system.next(), system.next() | 1)
+  }
+
+  mutating func next() -> UInt64 {
+    let product = state.1 &* 5
+    let result = (product &<< 7 | product &>> 57) &* 9
+    let shifted = state.1 &<< 17
+    state.2 ^= state.0
+    state.3 ^= state.1
+    state.1 ^= state.2
+    state.0 ^= state.3
+    state.2 ^= shifted
+    state.3 = state.3 &<< 45 | state.3 &>> 19
+    return result
+  }
+}
