@@ -1,2 +1,13 @@
-let settings = Settings()
-_ = settings
+import Glibc
+import YAML
+
+var diagnostics = Diagnostics()
+switch Verb(arguments: CommandLine.arguments, diagnostics: &diagnostics) {
+case .serve(let settings): exit(RunProxy.run(settings))
+case .check(let settings): exit(Check.run(settings).rawValue)
+case .version: exit(Version.run().rawValue)
+case .help: exit(Help.run().rawValue)
+case nil:
+  complain(diagnostics)
+  exit(ExitStatus.usage.rawValue)
+}
