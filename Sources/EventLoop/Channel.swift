@@ -1,12 +1,13 @@
 import CLibevent
 import Glibc
+import SystemCalls
 
 /// What the kernel has told about a channel's descriptor.
 public struct Readiness: OptionSet, Sendable {
   public let rawValue: UInt8
   public init(rawValue: UInt8) { self.rawValue = rawValue }
 
-  /// There may be something to receive. Cleared by `Channel.noteDrained`.
+  /// There may be something to receive. Cleared by `Channel.receive`.
   public static let readable = Readiness(rawValue: 1)
   /// Sending may go on after it would have blocked.
   public static let writable = Readiness(rawValue: 2)
@@ -104,10 +105,45 @@ open class Channel: Timed {
     return number
   }
 
-  /// To be called when a receive would have blocked or came up short: with the peer's end still to be read, a
-  /// short read says nothing.
-  public final func noteDrained() {
-    readiness.remove(.readable)
+  /// One recv(2), if there may be something: see `readiness`.
+  ///
+  /// A read that comes up short has taken all there was, unless the peer's end is still to be read. libevent reports
+  /// a failed socket like a readable one, so a reset that came together with the last bytes looks the same: the loop
+  /// looks for that a moment later, see `EventLoop.check`.
+  public final func receive(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
+    if failure != 0 { return .failed(failure) }
+    guard readiness.contains(.readable) else { return .wouldBlock }
+    let result = SystemCalls.receive(descriptor, into: buffer)
+    switch result {
+    case .bytes(let count):
+      if count < buffer.count, !readiness.contains(.peerClosed) {
+        readiness.remove(.readable)
+        loop.check(self)
+      }
+    case .wouldBlock: readiness.remove(.readable)
+    case .end, .failed: break
+    }
+    return result
+  }
+
+  /// The error that the socket was found to have when nothing else was going on.
+  private final var failure: Int32 = 0
+  /// True while the loop is going to look for an error.
+  final var isToBeChecked = false
+
+  /// Looks for an error that was not told (SO_ERROR, socket(7)).
+  final func checkForFailure() {
+    isToBeChecked = false
+    guard !isClosed, !readiness.contains(.readable) else { return }
+    failure = pendingError(of: descriptor)
+    if failure != 0 { note(.readable) }
+  }
+
+  /// True when the socket has failed, or the peer has reset the connection, as far as that can be told without
+  /// reading.
+  public final func hasFailed() -> Bool {
+    if failure == 0, !isClosed { failure = pendingError(of: descriptor) }
+    return failure != 0
   }
 
   /// Called in the turn in which `readiness` has grown. Only to queue work: see `EventLoop.enqueue`.

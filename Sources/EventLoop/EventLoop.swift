@@ -32,6 +32,8 @@ public final class EventLoop {
   private let turnEvent = UnsafeMutablePointer<event>.allocate(capacity: 1)
   private let timerEvent = UnsafeMutablePointer<event>.allocate(capacity: 1)
   private var signals: [SignalSubscription] = []
+  private var toBeChecked = ContiguousArray<Channel>()
+  private lazy var failureCheck = Callback { [unowned self] in checkAll() }
 
   /// Makes a loop; it runs on the thread that calls `run`.
   public init() throws(SystemError) {
@@ -177,12 +179,40 @@ public final class EventLoop {
   /// CLOCK_MONOTONIC now, in nanoseconds, for measuring below a turn.
   public func preciseNanoseconds() -> Int64 { Self.readClock() }
 
+  // MARK: Failures
+
+  /// Looks in a moment whether the channel has failed, unless it shows signs of life until then.
+  func check(_ channel: Channel) {
+    guard !channel.isToBeChecked else { return }
+    channel.isToBeChecked = true
+    toBeChecked.append(channel)
+    if toBeChecked.count == 1 { setDeadline(of: failureCheck, in: Self.failureCheckDelay) }
+  }
+
+  private func checkAll() {
+    let channels = toBeChecked
+    toBeChecked.removeAll(keepingCapacity: true)
+    for channel in channels { channel.checkForFailure() }
+  }
+
+  /// Milliseconds: short enough that nobody waits for it, long enough to cost a busy connection next to nothing.
+  private static let failureCheckDelay: Int64 = 200
+
   // MARK: Signals
 
   /// Calls `body` on this loop for every such signal. Only one loop of a process may do this (event(3)).
   public func onSignal(_ number: Int32, _ body: @escaping () -> Void) {
     signals.append(SignalSubscription(loop: self, number: number, body: body))
   }
+}
+
+/// A deadline that calls a closure.
+final class Callback: Timed {
+  private let body: () -> Void
+
+  init(_ body: @escaping () -> Void) { self.body = body }
+
+  override func deadlinePassed() { body() }
 }
 
 /// A signal that libevent delivers to a loop.

@@ -53,7 +53,7 @@ public final class MailboxReader<Message: Sendable>: Channel {
   }
 
   public override func run(_ phase: Phase) {
-    noteDrained()
+    readiness.remove(.readable)
     for message in mailbox.takeAll() { body(message) }
   }
 }

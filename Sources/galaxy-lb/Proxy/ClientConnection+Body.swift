@@ -13,15 +13,10 @@ extension ClientConnection {
 
   /// One read into `scratch`, if there may be something.
   func receiveToScratch() -> Received {
-    guard readiness.contains(.readable) else { return .nothing }
-    let room = worker.readRoom
-    switch SystemCalls.receive(descriptor, into: room) {
+    switch receive(into: worker.readRoom) {
     case .bytes(let count):
-      noteShortRead(count, of: room.count)
       return .piece(worker.readRange.lowerBound..<worker.readRange.lowerBound + count)
-    case .wouldBlock:
-      noteDrained()
-      return .nothing
+    case .wouldBlock: return .nothing
     case .end: return .end
     case .failed: return .failed
     }
@@ -67,10 +62,10 @@ extension ClientConnection {
       received: step.inputEnd - piece.lowerBound)
   }
 
-  /// Nothing is to be read now, but a client that has gone must be noticed (rule: its request ends upstream within
-  /// seconds).
+  /// Nothing is to be read now, but a client that has gone must be noticed, so that its request ends upstream within
+  /// seconds.
   private func watchForDeparture() {
-    if pendingError(of: descriptor) != 0 {
+    if hasFailed() {
       close(.clientLeft)
     } else if readiness.contains(.peerClosed), waitingFor != .departure {
       waitFor(.departure)

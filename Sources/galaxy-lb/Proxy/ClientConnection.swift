@@ -115,23 +115,16 @@ final class ClientConnection: Channel {
       readHeadFromInbound()
       guard stage == .idle || stage == .readingHead else { return }
     }
-    guard !isClosed, readiness.contains(.readable) else { return }
-    let room = worker.readRoom
-    switch SystemCalls.receive(descriptor, into: room) {
+    guard !isClosed else { return }
+    switch receive(into: worker.readRoom) {
     case .bytes(let count):
-      noteShortRead(count, of: room.count)
       let piece = worker.readRange.lowerBound..<worker.readRange.lowerBound + count
       if inbound.isEmpty { readHeadFromScratch(piece) } else { readHeadWithMore(piece) }
       // What a full buffer left behind, or a body, is read in the next turn.
       if !isClosed, readiness.contains(.readable) { loop.enqueue(self, for: .receiveRequests) }
-    case .wouldBlock: noteDrained()
+    case .wouldBlock: break
     case .end, .failed: close(nil)
     }
-  }
-
-  /// A short read means that nothing is left, unless the peer's end is still to be read.
-  func noteShortRead(_ count: Int, of room: Int) {
-    if count < room, !readiness.contains(.peerClosed) { noteDrained() }
   }
 
   private func readHeadFromScratch(_ piece: Range<Int>) {

@@ -37,9 +37,7 @@ final class ClientListener: Channel {
       worker.adopt(number, peer)
       return true
     case .aborted: return true
-    case .none:
-      noteDrained()
-      return false
+    case .none: return false
     case .exhausted(let error), .failed(let error):
       worker.log.error("cannot accept connections", ["error": error])
       loop.setDeadline(of: self, in: Self.pauseWhenExhausted)

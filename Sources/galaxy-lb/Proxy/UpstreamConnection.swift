@@ -246,22 +246,20 @@ final class UpstreamConnection: Channel {
       receiveWhileIdle()
       return
     }
-    guard let exchange, stage != .connecting, readiness.contains(.readable) else { return }
+    guard let exchange, stage != .connecting else { return }
     // Back-pressure: nothing is read for a client that has not taken what was read before.
     guard exchange.client.outbound.count < ClientConnection.gatheredPiece else {
       loop.clearDeadline(of: self)
       return
     }
-    let room = worker.readRoom
-    switch SystemCalls.receive(descriptor, into: room) {
+    switch receive(into: worker.readRoom) {
     case .bytes(let count):
-      if count < room.count, !readiness.contains(.peerClosed), !sendingFailed { noteDrained() }
+      if sendingFailed { readiness.insert(.readable) }
       take(worker.readRange.lowerBound..<worker.readRange.lowerBound + count, exchange)
       if self.exchange != nil, !isClosed, readiness.contains(.readable) {
         loop.enqueue(self, for: .receiveResponses)
       }
     case .wouldBlock:
-      noteDrained()
       if sendingFailed { exchange.upstreamFailed(.closedBeforeAnswer) }
     case .end: peerEnded(exchange, isReset: false)
     case .failed: peerEnded(exchange, isReset: true)
@@ -269,11 +267,7 @@ final class UpstreamConnection: Channel {
   }
 
   private func receiveWhileIdle() {
-    guard readiness.contains(.readable) else { return }
-    if case .wouldBlock = SystemCalls.receive(descriptor, into: worker.readRoom) {
-      noteDrained()
-      return
-    }
+    if case .wouldBlock = receive(into: worker.readRoom) { return }
     pool.forget(self, upstream.index)
     close()
   }
