@@ -22,8 +22,6 @@ import YAML
   @Test(arguments: [
     ("gravity: {}\ngalaxy: {data_dir: var/x}\n", "ROOT/var/x/gravity"),
     ("gravity: {}\ngalaxy: {data_dir: /data}\n", "/data/gravity"),
-    ("gravity: {galaxy_root: sub}\ngalaxy: {data_dir: var/x}\n", "ROOT/sub/var/x/gravity"),
-    ("gravity: {galaxy_root: ~/x}\ngalaxy: {}\n", "ROOT/~/x/database/gravity"),
     ("gravity: {galaxy_root: ''}\ngalaxy: {root: /g}\n", "/g/database/gravity"),
     ("gravity: {galaxy_root: /h}\ngalaxy: {root: /g}\n", "/h/database/gravity"),
   ])
@@ -31,6 +29,20 @@ import YAML
     let site = try Site()
     #expect(
       try site.instance(text).stateDirectory.value.replacing(site.root, with: "ROOT") == expected)
+  }
+
+  @Test(arguments: [
+    ("gravity: {galaxy_root: sub}\ngalaxy: {data_dir: var/x}\n", "ROOT/sub/var/x/gravity"),
+    ("gravity: {galaxy_root: ~/x}\ngalaxy: {}\n", "ROOT/~/x/database/gravity"),
+    ("gravity: {}\ngalaxy: {root: sub}\n", "ROOT/sub/database/gravity"),
+  ])
+  func aRelativeRootDependsOnWhereGalaxyctlRuns(_ text: String, _ expected: String) throws {
+    let site = try Site()
+    let instance = try site.instance(text, warnings: 1)
+    #expect(instance.stateDirectory.value.replacing(site.root, with: "ROOT") == expected)
+    #expect(
+      site.read().problems[0].contains("is relative: Gravity takes it from the folder that galaxyctl runs in")
+    )
   }
 
   @Test func theEnvironmentMovesThings() throws {

@@ -85,6 +85,11 @@ struct InstancePlaces {
     {
       root = Sourced(text, from: node.origin)
     }
+    if let root, !root.value.hasPrefix("/") {
+      diagnostics.warning(
+        "galaxy_root '\(root.value)' is relative: Gravity takes it from the folder that galaxyctl runs in, and systemd "
+          + "refuses it; expected a path that starts with /", at: root.origin)
+    }
     return root.map { Sourced(absolute($0.value, in: environment.workingDirectory), from: $0.origin) }
   }
 
