@@ -176,6 +176,9 @@ public final class EventLoop {
     return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
   }
 
+  /// The clock of deadlines, for use outside a loop.
+  public static func monotonicMilliseconds() -> Int64 { readClock() / 1_000_000 }
+
   /// CLOCK_MONOTONIC now, in nanoseconds, for measuring below a turn.
   public func preciseNanoseconds() -> Int64 { Self.readClock() }
 

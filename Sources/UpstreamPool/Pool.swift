@@ -4,60 +4,72 @@ import SystemCalls
 public final class Pool: Sendable {
   public let settings: PoolSettings
   public let upstreams: [Upstream]
+  /// Requests that wait for one of them.
+  public let line: WaitingLine
   private let hasBackups: Bool
+
+  /// So many requests at a time go to an upstream while others still wait: it has just come back, and all at once
+  /// would flood its first worker. From then on each answer lets the next one go.
+  private static let admissionWindow = 32
 
   /// - Precondition: at least one and at most `UpstreamSet.capacity` upstreams, each with its address.
   public init(_ settings: PoolSettings, upstreams: [Upstream]) {
     precondition(!upstreams.isEmpty && upstreams.count <= UpstreamSet.capacity)
     self.settings = settings
     self.upstreams = upstreams
+    line = WaitingLine(settings.hold)
     hasBackups = upstreams.contains { $0.settings.backup }
   }
 
   public var name: String { settings.name }
 
   /// Who may be chosen, from the best to the last resort.
-  fileprivate enum Rank: CaseIterable {
+  enum Rank: CaseIterable {
     case eligible
     case eligibleBackup
     case lastResort
   }
 
-  fileprivate func isOf(_ rank: Rank, _ upstream: Upstream) -> Bool {
+  func isOf(_ rank: Rank, _ upstream: Upstream) -> Bool {
     switch rank {
     case .eligible: upstream.state.isEligible && !upstream.settings.backup
     case .eligibleBackup: hasBackups && upstream.state.isEligible && upstream.settings.backup
     case .lastResort: upstream.state.isLastResort
     }
   }
-}
 
-/// One loop's view of a pool: where its turn-taking stands.
-public struct PoolSelector {
-  public let pool: Pool
-  private var balancer = LeastConnections()
+  /// True when some upstream takes new work, now or as soon as it has less to do.
+  public var hasEligible: Bool { upstreams.contains { $0.state.isEligible } }
 
-  public init(_ pool: Pool) {
-    self.pool = pool
+  /// What users are told while nothing is eligible: the reason of a maintenance.
+  public var notice: String? {
+    upstreams.lazy.filter { $0.state.administrative == .maintenance }.compactMap(\.administrativeReason).first
   }
 
-  /// Chooses an upstream that is not in `tried`. Nil when none may get new work.
-  ///
-  /// - Parameter now: milliseconds of the monotonic clock, for the trials of those that are down.
-  public mutating func choose(excluding tried: UpstreamSet, now: Int64) -> Upstream? {
-    let upstreams = pool.upstreams
-    // An upstream that was down gets one request after each pause, to find out.
-    for upstream in upstreams where upstream.state.isLastResort && !tried.contains(upstream.index) {
-      if upstream.takeTrial(now: now) { return upstream }
-    }
-    for rank in Pool.Rank.allCases {
-      let place = balancer.choose(count: upstreams.count) { place in
-        let upstream = upstreams[place]
-        guard pool.isOf(rank, upstream), !tried.contains(place) else { return nil }
-        return (upstream.inFlight, upstream.settings.weight)
+  /// True when nothing is eligible but something is expected back: it is being drained for a restart, it starts, or
+  /// it has not been down for longer than requests are held.
+  public func isExpectedBack(now: Int64) -> Bool {
+    upstreams.contains { upstream in
+      let state = upstream.state
+      switch (state.administrative, state.operational) {
+      case (.maintenance, _): return false
+      case (.draining, _): return true
+      case (.ready, .up): return true
+      case (.ready, _): return (upstream.timeDown(now: now) ?? 0) < settings.hold.time
       }
-      if let place { return upstreams[place] }
     }
-    return nil
+  }
+
+  /// Calls those that wait, as many as there is room for. To be called when an upstream has become eligible, or has
+  /// less to do.
+  public func admitWaiting() {
+    guard line.isOccupied else { return }
+    line.admit {
+      upstreams.reduce(0) { sum, upstream in
+        guard upstream.state.isEligible else { return sum }
+        let limit = min(upstream.settings.maximumConnections ?? .max, Self.admissionWindow)
+        return sum + max(0, limit - upstream.inFlight)
+      }
+    }
   }
 }

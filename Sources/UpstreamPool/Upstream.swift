@@ -8,23 +8,53 @@ public final class Upstream: Sendable {
   public let address: SocketAddress
   /// Its place in its pool.
   public let index: Int
-  private let administrative = Atomic<UInt8>(AdministrativeState.ready.rawValue)
-  /// A copy of `health.state` that balancing reads without a lock.
-  private let operational = Atomic<UInt8>(OperationalState.up.rawValue)
-  private let health = Mutex(PassiveHealth())
-  private let leases = Atomic<Int>(0)
-  private let transitions: @Sendable (Upstream, OperationalState) -> Void
+  /// What each loop counts, by the loop's number.
+  public let statistics: [UpstreamStatistics]
 
-  /// - Parameter onTransition: called on whatever thread notices it when the operational state has changed.
+  private let administrative = Atomic<UInt8>(AdministrativeState.ready.rawValue)
+  /// A copy of `Knowledge.health.state` that balancing reads without a lock.
+  private let operational: Atomic<UInt8>
+  /// True while the next success or failure could change something.
+  private let isUnsettled: Atomic<Bool>
+  private let leases = Atomic<Int>(0)
+  private let weightInForce: Atomic<Int>
+  /// When it came back, for `slow_start`; 0 for never.
+  private let cameBackAt = Atomic<Int64>(0)
+  private let generationInForce = Atomic<Int>(0)
+  private let processInForce = Atomic<Int32>(0)
+  private let knowledge: Mutex<Knowledge>
+  private let observer: @Sendable (Upstream, UpstreamEvent) -> Void
+
+  /// What is known under the lock.
+  private struct Knowledge {
+    var health: UpstreamHealth
+    var incarnation: Incarnation?
+    var reason: String?
+    var transitions = 0
+  }
+
+  /// - Parameters:
+  ///   - loops: the number of loops that will count.
+  ///   - now: milliseconds of the monotonic clock.
+  ///   - observer: called on whatever thread notices it when something about this upstream has changed.
   public init(
-    _ settings: UpstreamSettings, index: Int, address: SocketAddress,
-    onTransition: @escaping @Sendable (Upstream, OperationalState) -> Void
+    _ settings: UpstreamSettings, health: HealthSettings, index: Int, address: SocketAddress, loops: Int,
+    now: Int64,
+    observer: @escaping @Sendable (Upstream, UpstreamEvent) -> Void
   ) {
     self.settings = settings
     self.index = index
     self.address = address
-    transitions = onTransition
+    self.observer = observer
+    statistics = (0..<loops).map { _ in UpstreamStatistics() }
+    weightInForce = Atomic(settings.weight)
+    let health = UpstreamHealth(health, now: now)
+    operational = Atomic(health.state.rawValue)
+    isUnsettled = Atomic(health.state != .up)
+    knowledge = Mutex(Knowledge(health: health))
   }
+
+  // MARK: State
 
   public var state: UpstreamState {
     UpstreamState(
@@ -32,60 +62,172 @@ public final class Upstream: Sendable {
       OperationalState(rawValue: operational.load(ordering: .relaxed))!)
   }
 
+  /// Says what people or a coordinator want of it. The reason is shown to users while nothing else serves.
+  public func setAdministrative(_ state: AdministrativeState, reason: String? = nil) {
+    knowledge.withLock { $0.reason = reason }
+    let before = administrative.exchange(state.rawValue, ordering: .relaxed)
+    if before != state.rawValue { observer(self, .administrative(state)) }
+  }
+
+  /// Why it is draining or in maintenance, in the words of whoever said so.
+  public var administrativeReason: String? { knowledge.withLock { $0.reason } }
+
+  /// Its share beside the others; `settings.weight` until somebody changes it.
+  public var weight: Int {
+    get { weightInForce.load(ordering: .relaxed) }
+    set { weightInForce.store(newValue, ordering: .relaxed) }
+  }
+
+  /// How often the operational state has changed.
+  public var transitions: Int { knowledge.withLock { $0.transitions } }
+
+  /// Milliseconds since it went down, or began to start; nil while it is up.
+  public func timeDown(now: Int64) -> Int64? {
+    knowledge.withLock { $0.health.downSince.map { now - $0 } }
+  }
+
+  /// The weight that balancing uses: less than `weight` for a while after it came back.
+  ///
+  /// - Parameters:
+  ///   - slowStart: milliseconds until it has its full share.
+  ///   - now: milliseconds of the monotonic clock.
+  func balancingWeight(slowStart: Int64, now: Int64) -> Int {
+    let full = weight * Self.weightScale
+    guard slowStart > 0 else { return full }
+    let since = cameBackAt.load(ordering: .relaxed)
+    guard since != 0, now - since < slowStart else { return full }
+    return max(full * Int(max(now - since, 0)) / Int(slowStart), full / 10, 1)
+  }
+
+  /// Weights are multiplied by this, so that a part of a small weight is still a number.
+  static let weightScale = 100
+
+  // MARK: Work
+
   /// Leases alive, over all loops and classes.
   public var inFlight: Int { leases.load(ordering: .relaxed) }
 
-  /// Counts one piece of work from now until the lease goes.
-  public func lease() -> UpstreamLease {
+  /// Counts one piece of work from now until the lease goes. `loop` is the number of the calling loop.
+  public func lease(_ traffic: TrafficClass, loop: Int) -> UpstreamLease {
     leases.wrappingAdd(1, ordering: .relaxed)
-    return UpstreamLease(self)
+    statistics[loop].begin(traffic)
+    return UpstreamLease(self, traffic, loop)
   }
 
-  fileprivate func returnLease() {
+  fileprivate func end(_ traffic: TrafficClass, loop: Int) {
+    statistics[loop].end(traffic)
     leases.wrappingSubtract(1, ordering: .releasing)
   }
 
-  /// The upstream has answered.
-  public func noteSuccess() {
-    // The common case costs one load: only a failure takes the state away from `up`.
-    guard operational.load(ordering: .relaxed) != OperationalState.up.rawValue || hasFailures else { return }
-    hasFailuresFlag.store(false, ordering: .relaxed)
-    update { $0.succeeded() }
+  // MARK: Health
+
+  /// The upstream has answered traffic; `now` in milliseconds of the monotonic clock.
+  public func noteSuccess(now: Int64) {
+    // The common case costs one load: only a failure unsettles it.
+    guard isUnsettled.load(ordering: .relaxed) else { return }
+    update(now) { $0.trafficSucceeded(now: now) }
   }
 
-  /// A failure of this upstream; `now` in milliseconds of the monotonic clock.
+  /// A failure of this upstream.
   public func noteFailure(_ failure: UpstreamFailure, now: Int64) {
-    hasFailuresFlag.store(true, ordering: .relaxed)
-    update { $0.failed(failure, now: now) }
+    update(now) { $0.trafficFailed(failure, now: now) }
   }
 
-  /// True for the one caller who is to try an upstream that is down.
+  /// A probe was answered well.
+  public func noteGoodProbe(now: Int64) {
+    update(now) { $0.probeSucceeded(now: now) }
+  }
+
+  /// A probe found nobody, or got no good answer.
+  public func noteBadProbe(isUnreachable: Bool, now: Int64) {
+    update(now) { $0.probeFailed(isUnreachable ? .unreachable : .noGoodAnswer, now: now) }
+  }
+
+  /// True for the one caller who is to try an upstream that is down and not probed.
   func takeTrial(now: Int64) -> Bool {
-    let (taken, state) = health.withLock { ($0.takeTrial(now: now), $0.state) }
-    operational.store(state.rawValue, ordering: .relaxed)
-    return taken
+    var isTaken = false
+    update(now) { isTaken = $0.takeTrial(now: now) }
+    return isTaken
   }
 
-  private let hasFailuresFlag = Atomic<Bool>(false)
-  private var hasFailures: Bool { hasFailuresFlag.load(ordering: .relaxed) }
-
-  private func update(_ change: (inout PassiveHealth) -> Bool) {
-    let (changed, state) = health.withLock { (change(&$0), $0.state) }
-    operational.store(state.rawValue, ordering: .relaxed)
-    if changed { transitions(self, state) }
+  private func update(_ now: Int64, _ change: (inout UpstreamHealth) -> Void) {
+    let (before, after) = knowledge.withLock { knowledge in
+      let before = knowledge.health.state
+      change(&knowledge.health)
+      let after = knowledge.health.state
+      if before != after { knowledge.transitions += 1 }
+      isUnsettled.store(after != .up || knowledge.health.isSuspicious, ordering: .relaxed)
+      if after == .up, before != .up { cameBackAt.store(now, ordering: .relaxed) }
+      operational.store(after.rawValue, ordering: .relaxed)
+      return (before, after)
+    }
+    if before != after { observer(self, .operational(after)) }
   }
+
+  // MARK: Incarnations
+
+  /// Rises with every new incarnation: connections of an older one are not used again.
+  public var generation: Int { generationInForce.load(ordering: .relaxed) }
+
+  /// The process that was seen last behind the path; nil for TCP, or before the first connection.
+  public var incarnation: Incarnation? { knowledge.withLock { $0.incarnation } }
+
+  /// Looks who is at the other end of a new connection. True when it is another process than before; what was known
+  /// about that one is forgotten then.
+  public func noteConnection(_ socket: Int32, now: Int64) -> Bool {
+    guard case .unix(let path) = settings.endpoint, let peer = PeerCredentials(of: socket) else {
+      return false
+    }
+    if peer.process == processInForce.load(ordering: .relaxed) { return false }
+    guard let seen = Incarnation(of: socket, path: path) else { return false }
+    return noteIncarnation(seen, now: now)
+  }
+
+  private func noteIncarnation(_ seen: Incarnation, now: Int64) -> Bool {
+    let isAnother = knowledge.withLock { knowledge in
+      let known = knowledge.incarnation
+      knowledge.incarnation = seen
+      processInForce.store(seen.process, ordering: .relaxed)
+      return known != nil && known != seen
+    }
+    guard isAnother else { return false }
+    generationInForce.wrappingAdd(1, ordering: .relaxed)
+    update(now) { $0.incarnationChanged(now: now) }
+    observer(self, .incarnation(seen))
+    return true
+  }
+}
+
+/// What may happen to an upstream.
+public enum UpstreamEvent: Sendable {
+  case administrative(AdministrativeState)
+  case operational(OperationalState)
+  /// Another process listens there now.
+  case incarnation(Incarnation)
 }
 
 /// One piece of work that an upstream has. It can't be copied, and counts for as long as it lives: an upstream is
 /// drained when no lease of it is alive.
 public struct UpstreamLease: ~Copyable {
   public let upstream: Upstream
+  public private(set) var traffic: TrafficClass
+  private let loop: Int
 
-  fileprivate init(_ upstream: Upstream) {
+  fileprivate init(_ upstream: Upstream, _ traffic: TrafficClass, _ loop: Int) {
     self.upstream = upstream
+    self.traffic = traffic
+    self.loop = loop
+  }
+
+  /// The work turned out to be of another class: a response can begin a stream or a tunnel.
+  public mutating func reclassify(_ traffic: TrafficClass) {
+    guard traffic != self.traffic else { return }
+    upstream.statistics[loop].end(self.traffic)
+    upstream.statistics[loop].begin(traffic)
+    self.traffic = traffic
   }
 
   deinit {
-    upstream.returnLease()
+    upstream.end(traffic, loop: loop)
   }
 }

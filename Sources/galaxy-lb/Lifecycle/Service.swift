@@ -27,8 +27,10 @@ final class Service {
     loop = try EventLoop()
     mailbox = try Mailbox()
     let census = Census()
-    for sockets in listeners.byThread {
-      let worker = try WorkerThread(site: site, listeners: sockets, census: census, log: log) {
+    for (number, sockets) in listeners.byThread.enumerated() {
+      let worker = try WorkerThread(
+        number: number, site: site, listeners: sockets, census: census, log: log
+      ) {
         [mailbox] in mailbox.post(.workerEnded)
       }
       workers.append(worker)

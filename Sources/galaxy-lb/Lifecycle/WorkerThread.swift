@@ -1,10 +1,13 @@
 import EventLoop
 import SystemCalls
+import UpstreamPool
 
 /// What the main thread tells a worker.
 enum WorkerMessage: Sendable {
   /// Serve with this configuration from now on.
   case use(Site)
+  /// The turn of a request that waits for this pool has come.
+  case admit(Pool, WaitingLine.Ticket)
   /// Accept no more, finish what is under way, then end.
   case drain
   /// End at once.
@@ -17,16 +20,18 @@ final class WorkerThread {
   private var thread: Thread?
 
   /// - Parameters:
+  ///   - number: its place among the workers.
   ///   - listeners: listening sockets, owned by the worker from now on.
   ///   - onEnd: called on the worker's thread when it has ended.
   init(
-    site: Site, listeners: [Int32], census: Census, log: Log, onEnd: @escaping @Sendable () -> Void
+    number: Int, site: Site, listeners: [Int32], census: Census, log: Log,
+    onEnd: @escaping @Sendable () -> Void
   ) throws(SystemError) {
     let mailbox = try Mailbox<WorkerMessage>()
     self.mailbox = mailbox
     thread = try Thread {
       do throws(SystemError) {
-        try Self.run(mailbox, site: site, listeners: listeners, census: census, log: log)
+        try Self.run(mailbox, number: number, site: site, listeners: listeners, census: census, log: log)
       } catch {
         log.error("a worker ended", ["error": error])
       }
@@ -35,14 +40,17 @@ final class WorkerThread {
   }
 
   private static func run(
-    _ mailbox: Mailbox<WorkerMessage>, site: Site, listeners: [Int32], census: Census, log: Log
+    _ mailbox: Mailbox<WorkerMessage>, number: Int, site: Site, listeners: [Int32], census: Census, log: Log
   ) throws(SystemError) {
     let loop = try EventLoop()
-    let worker = Worker(loop: loop, site: site, census: census, log: log)
+    let worker = Worker(loop: loop, number: number, site: site, census: census, log: log) { pool, ticket in
+      mailbox.post(.admit(pool, ticket))
+    }
     let listeners = listeners.map { ClientListener(worker, owning: $0) }
     let reader = try MailboxReader(mailbox, on: loop) { message in
       switch message {
       case .use(let site): worker.use(site)
+      case .admit(let pool, let ticket): worker.admit(pool, ticket)
       case .drain:
         for listener in listeners { listener.stop() }
         worker.drain { loop.stop() }

@@ -17,6 +17,10 @@ enum EndReason: Equatable, Sendable {
   case upstreamFailed(UpstreamFailure)
   /// No upstream of the pool takes new work.
   case noUpstream
+  /// It waited for an upstream as long as requests wait.
+  case holdExpired
+  /// Too many requests wait for an upstream already.
+  case holdRefused
   /// No route leads anywhere.
   case noRoute
   /// The proxy ran out of descriptors or memory.
@@ -34,6 +38,8 @@ enum EndReason: Equatable, Sendable {
     case .clientTimedOut: "client_timed_out"
     case .upstreamFailed(let failure): "upstream_\(snakeCased(String(describing: failure)))"
     case .noUpstream: "no_upstream"
+    case .holdExpired: "hold_expired"
+    case .holdRefused: "hold_refused"
     case .noRoute: "no_route"
     case .resourcesExhausted: "resources_exhausted"
     case .stopped: "stopped"

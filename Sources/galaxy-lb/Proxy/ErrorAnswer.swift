@@ -8,8 +8,12 @@ enum ErrorAnswer {
   /// - Parameters:
   ///   - isHead: leave the content out (RFC 9110 9.3.2).
   ///   - closes: say that the connection ends after it.
-  static func write(status: Int, isHead: Bool, closes: Bool, to buffer: inout ByteBuffer) {
-    let (reason, explanation) = text(for: status)
+  ///   - notice: what the administrators want users to know.
+  static func write(
+    status: Int, isHead: Bool, closes: Bool, notice: String? = nil, to buffer: inout ByteBuffer
+  ) {
+    let (reason, general) = text(for: status)
+    let explanation = notice.map(escaped) ?? general
     let page = """
       <!DOCTYPE html>
       <html lang="en"><head><meta charset="utf-8"><title>\(status) \(reason)</title></head>
@@ -26,6 +30,18 @@ enum ErrorAnswer {
     if closes { buffer.append("Connection: close\r\n") }
     buffer.append("\r\n")
     if !isHead { buffer.append(text: page) }
+  }
+
+  /// Text as it may stand in HTML.
+  private static func escaped(_ text: String) -> String {
+    text.unicodeScalars.reduce(into: "") { result, scalar in
+      switch scalar {
+      case "&": result += "&amp;"
+      case "<": result += "&lt;"
+      case ">": result += "&gt;"
+      default: result.unicodeScalars.append(scalar)
+      }
+    }
   }
 
   private static func text(for status: Int) -> (reason: String, explanation: String) {

@@ -11,9 +11,9 @@ final class Exchange: Timed {
   unowned(unsafe) let worker: Worker
   unowned(unsafe) var client: ClientConnection!
   /// The connection that it is sent on; nil before one was chosen, between attempts, and after the response.
-  private(set) var upstream: UpstreamConnection?
-  private var lease: UpstreamLease?
-  private var pool: LocalPool!
+  var upstream: UpstreamConnection?
+  var lease: UpstreamLease?
+  var pool: LocalPool!
   var state: ExchangeState
 
   /// The rewritten head and the part of the body that came with it: what another attempt sends again.
@@ -30,20 +30,19 @@ final class Exchange: Timed {
   /// The response goes to the client until the connection ends: only a reset can tell it that something is missing.
   private var endsWithConnection = false
 
-  private var tried = UpstreamSet()
-  private var sawBusyUpstream = false
-  private var needsFreshConnection = false
-  private var lastFailure: UpstreamFailure?
-  private var connectingSince: Int64 = 0
+  var tried = UpstreamSet()
+  var sawBusyUpstream = false
+  var needsFreshConnection = false
+  var lastFailure: UpstreamFailure?
+  var connectingSince: Int64 = 0
+
+  /// Its place among those that wait for an upstream.
+  var ticket: WaitingLine.Ticket?
+  /// Milliseconds; 0 when it never waited.
+  var heldSince: Int64 = 0
 
   /// What is told about it afterwards.
   var record = ExchangeRecord()
-
-  /// Milliseconds between two attempts at upstreams whose backlogs are all full.
-  private static let busyPause: Int64 = 10
-  /// A request that must not be sent twice goes only on a connection that was used so recently that gunicorn, which
-  /// closes after 2 s, can't have ended it meanwhile.
-  private static let youngConnection: Int64 = 1_000
 
   init(_ worker: Worker) {
     self.worker = worker
@@ -61,6 +60,7 @@ final class Exchange: Timed {
     record = ExchangeRecord()
     record.receivedAt = worker.loop.nowNanoseconds
     record.bytesReceived = Int64(headLength)
+    requestIsLarge = isLarge(head.framing)
     requestBody = BodyRelay(
       head.framing, writesChunks: head.framing == .chunked, keepsTrailers: false,
       trailerLimits: worker.site.requestLimits)
@@ -94,6 +94,10 @@ final class Exchange: Timed {
     }
     upstream.sendBody(bytes)
   }
+
+  /// How the request's body is framed, and so which class of traffic it begins in.
+  var trafficClass: TrafficClass { requestIsLarge ? .upload : .ordinary }
+  private var requestIsLarge = false
 
   /// A limit on a chunked body counts frames and head too, so it is given some room.
   private static let headAllowance: Int64 = 65_536
@@ -136,87 +140,22 @@ final class Exchange: Timed {
     return true
   }
 
-  // MARK: An upstream
+  // MARK: An upstream, see also `Exchange+Dispatch`
 
-  /// Chooses an upstream and sends the request, or answers that there is none.
-  func dispatch() {
-    while let chosen = pool.selector.choose(excluding: tried, now: worker.loop.now) {
-      if let kept = takeKeptConnection(to: chosen) {
-        attach(kept, isReused: true)
-        return
-      }
-      switch SystemCalls.connect(to: chosen.address) {
-      case .connected(let descriptor):
-        attach(
-          UpstreamConnection(worker, pool, chosen, owning: descriptor, isConnecting: false), isReused: false)
-        return
-      case .inProgress(let descriptor):
-        attach(
-          UpstreamConnection(worker, pool, chosen, owning: descriptor, isConnecting: true), isReused: false)
-        return
-      case .busy:
-        sawBusyUpstream = true
-        tried.insert(chosen.index)
-      case .failed(let error) where error.isExhaustion:
-        worker.log.error("no connection to an upstream can be made", ["error": error])
-        answer(status: 503, .resourcesExhausted)
-        return
-      case .failed(let error):
-        worker.log.debug("upstream unreachable", ["upstream": chosen.settings.name, "error": error])
-        chosen.noteFailure(.unreachable, now: worker.loop.now)
-        lastFailure = .unreachable
-        tried.insert(chosen.index)
-      }
-    }
-    if sawBusyUpstream { waitForBusyUpstream() } else { giveUpChoosing() }
-  }
-
-  private func takeKeptConnection(to chosen: Upstream) -> UpstreamConnection? {
-    guard !needsFreshConnection else { return nil }
-    return pool.takeKept(
-      chosen.index, maximumIdle: state.isIdempotent ? .max : Self.youngConnection, now: worker.loop.now)
-  }
-
-  private func attach(_ connection: UpstreamConnection, isReused: Bool) {
-    lease = connection.upstream.lease()
-    upstream = connection
-    record.upstreamName = connection.upstream.settings.name
-    record.sentAt = worker.loop.nowNanoseconds
-    connection.carry(self, isReused: isReused)
-  }
-
-  /// All backlogs are full. That passes quickly, so the request waits within the connect time-out.
-  private func waitForBusyUpstream() {
-    let loop = worker.loop
-    if connectingSince == 0 { connectingSince = loop.now }
-    guard loop.now - connectingSince < worker.site.settings.timeouts.connect else {
-      answer(status: 503, .upstreamFailed(.busy))
-      return
-    }
-    loop.setDeadline(of: self, in: Self.busyPause)
-  }
-
-  override func deadlinePassed() {
-    sawBusyUpstream = false
-    tried = UpstreamSet()
-    dispatch()
-  }
-
-  private func giveUpChoosing() {
-    if let lastFailure {
-      let status = lastFailure == .connectTimedOut ? 504 : 502
-      answer(status: status, .upstreamFailed(lastFailure))
-    } else {
-      answer(status: 503, .noUpstream)
-    }
-  }
+  override func deadlinePassed() { waitIsOver() }
 
   /// The connection can't be used any more; nothing of it is kept.
-  private func dropUpstream() {
+  func dropUpstream() {
     upstream?.drop()
     upstream = nil
-    lease = nil
+    returnLease()
     worker.loop.remove(self)
+  }
+
+  private func returnLease() {
+    guard lease != nil else { return }
+    lease = nil
+    pool.pool.admitWaiting()
   }
 
   /// The upstream, or the connection to it, failed.
@@ -225,12 +164,18 @@ final class Exchange: Timed {
     // A kept connection that ends before an answer says nothing about the upstream: it may have been idle too long.
     let isStale = connection.isReused && state.response == .awaited && failure != .timedOut
     let chosen = connection.upstream
-    if !isStale { chosen.noteFailure(failure, now: worker.loop.now) }
+    if !isStale {
+      pool.statistics(chosen).note(failure)
+      chosen.noteFailure(failure, now: worker.loop.now)
+    }
     dropUpstream()
-    let isReplayable = !uploadBegan
-    switch state.upstreamFailed(failure, isReplayable: isReplayable) {
+    let wasSent = state.dispatch != .nothingSent
+    switch state.upstreamFailed(failure, isReplayable: !uploadBegan) {
+    case .redispatch where wasSent && !pool.selector.takeRetry():
+      answer(status: 502, .upstreamFailed(failure))
     case .redispatch:
       record.retries += 1
+      pool.statistics(chosen).retries.add()
       lastFailure = failure
       requestSent = 0
       needsFreshConnection = true
@@ -294,8 +239,34 @@ final class Exchange: Timed {
     record.bytesSent += Int64(client.outbound.count - before)
     if client.waitingFor == .continuation { client.waitFor(.nothing) }
     worker.loop.enqueue(client, for: .sendResponses)
-    lease?.upstream.noteSuccess()
+    noteAnswer(head)
   }
+
+  /// Counts the answer, and what it makes of the exchange.
+  private func noteAnswer(_ head: ResponseHead) {
+    guard let chosen = upstream?.upstream else { return }
+    pool.statistics(chosen).noteAnswer(status: head.status, firstByte: record.firstByteAt - record.sentAt)
+    chosen.noteSuccess(now: worker.loop.now)
+    if head.status == 101 {
+      lease?.reclassify(.tunnel)
+    } else if head.isEventStream {
+      lease?.reclassify(.eventStream)
+    } else if isLarge(head.framing), state.request == .complete {
+      lease?.reclassify(.download)
+    }
+  }
+
+  /// Whether content of this framing takes its time: it is large, or nobody knows.
+  func isLarge(_ framing: BodyFraming) -> Bool {
+    switch framing {
+    case .none: false
+    case .length(let length): length > Self.largeBody
+    case .chunked, .untilClose: true
+    }
+  }
+
+  /// Content above this many bytes makes an upload or a download of an ordinary request.
+  private static let largeBody: Int64 = 1024 * 1024
 
   /// Hands a piece of the response to the client, in its outgoing frame.
   func forward(_ bytes: UnsafeRawBufferPointer) {
@@ -318,8 +289,8 @@ final class Exchange: Timed {
     let ending = state.responseCompleted(upstreamPersists: connectionPersists, keepsClient: keepsClient)
     if let connection = upstream {
       upstream = nil
-      lease = nil
       if ending.keepsUpstream { connection.keep() } else { connection.drop() }
+      returnLease()
     }
     switch ending.client {
     case .keep: client.endAfterOutput(.keep)
@@ -348,7 +319,9 @@ final class Exchange: Timed {
     record.status = status
     let ending = state.answeredHere(isStopping: worker.isStopping)
     let before = client.outbound.count
-    ErrorAnswer.write(status: status, isHead: state.isHead, closes: ending != .keep, to: &client.outbound)
+    ErrorAnswer.write(
+      status: status, isHead: state.isHead, closes: ending != .keep,
+      notice: status == 503 ? pool?.pool.notice : nil, to: &client.outbound)
     record.bytesSent += Int64(client.outbound.count - before)
     // What is still to come of a request that was not read must not reset the answer.
     if ending != .keep { client.readiness.insert(.readable) }
@@ -363,6 +336,7 @@ final class Exchange: Timed {
   /// The exchange is over: lets go of the upstream, writes it down, and is ready for the next request. `reason`
   /// replaces what was going to be its reason.
   func end(_ reason: EndReason?) {
+    leaveLine()
     dropUpstream()
     if let reason { record.reason = reason }
     record.endedAt = worker.loop.nowNanoseconds
@@ -377,6 +351,7 @@ final class Exchange: Timed {
     needsFreshConnection = false
     lastFailure = nil
     connectingSince = 0
+    heldSince = 0
     worker.giveBack(self)
   }
 }
@@ -391,6 +366,8 @@ struct ExchangeRecord {
   var bytesReceived: Int64 = 0
   var bytesSent: Int64 = 0
   var retries = 0
+  /// How long it waited for an upstream.
+  var held: Int64 = 0
   var upstreamName: String?
   var reason = EndReason.completed
 }

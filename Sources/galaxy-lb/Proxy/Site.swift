@@ -1,4 +1,6 @@
+import EventLoop
 import HTTP1
+import Synchronization
 import SystemCalls
 import UpstreamPool
 
@@ -20,10 +22,12 @@ final class Site: Sendable {
     self.settings = settings
     var pools: [Pool] = []
     for pool in settings.pools {
-      if let known = previous?.pools.first(where: { $0.settings == pool }) {
+      if let known = previous?.pools.first(where: {
+        $0.settings == pool && $0.upstreams[0].statistics.count == settings.threads
+      }) {
         pools.append(known)
       } else {
-        pools.append(try Self.makePool(pool, log: log))
+        pools.append(try Self.makePool(pool, loops: settings.threads, log: log))
       }
     }
     self.pools = pools
@@ -34,22 +38,54 @@ final class Site: Sendable {
     classifier = FieldNameClassifier(identityNames: settings.identityHeaders.map { Array($0.utf8) })
   }
 
-  private static func makePool(_ settings: PoolSettings, log: Log) throws(ResolutionFailure) -> Pool {
+  private static func makePool(_ settings: PoolSettings, loops: Int, log: Log) throws(ResolutionFailure)
+    -> Pool
+  {
+    let owner = WeakPool()
     var upstreams: [Upstream] = []
     for (index, upstream) in settings.upstreams.enumerated() {
       let address = try SocketAddress.resolve(upstream.endpoint)
       upstreams.append(
-        Upstream(upstream, index: index, address: address) { upstream, state in
-          switch state {
-          case .up:
-            log.notice("upstream is back", ["pool": settings.name, "upstream": upstream.settings.name])
-          case .down:
-            log.warning("upstream is down", ["pool": settings.name, "upstream": upstream.settings.name])
-          case .starting:
-            log.debug("upstream is tried", ["pool": settings.name, "upstream": upstream.settings.name])
-          }
+        Upstream(
+          upstream, health: settings.health, index: index, address: address, loops: loops,
+          now: EventLoop.monotonicMilliseconds()
+        ) { upstream, event in
+          log.note(event, of: upstream, in: settings.name)
+          if upstream.state.isEligible { owner.pool?.admitWaiting() }
         })
     }
-    return Pool(settings, upstreams: upstreams)
+    let pool = Pool(settings, upstreams: upstreams)
+    owner.pool = pool
+    return pool
+  }
+}
+
+/// A pool that its own upstreams refer to without keeping it.
+private final class WeakPool: Sendable {
+  private struct Reference {
+    weak var pool: Pool?
+  }
+
+  private let reference = Mutex(Reference())
+
+  var pool: Pool? {
+    get { reference.withLock { $0.pool } }
+    set { reference.withLock { $0.pool = newValue } }
+  }
+}
+
+extension Log {
+  /// Writes down what has happened to an upstream.
+  fileprivate func note(_ event: UpstreamEvent, of upstream: Upstream, in pool: String) {
+    let name = upstream.settings.name
+    switch event {
+    case .operational(.up): notice("upstream is up", ["pool": pool, "upstream": name])
+    case .operational(.down): warning("upstream is down", ["pool": pool, "upstream": name])
+    case .operational(.starting): info("upstream is starting", ["pool": pool, "upstream": name])
+    case .administrative(let state):
+      notice("upstream state set", ["pool": pool, "upstream": name, "state": "\(state)"])
+    case .incarnation(let incarnation):
+      notice("upstream was restarted", ["pool": pool, "upstream": name, "pid": incarnation.process])
+    }
   }
 }

@@ -23,7 +23,10 @@ final class UpstreamConnection: Channel {
   private unowned(unsafe) var exchange: Exchange?
   /// True when it has carried an exchange before this one.
   private(set) var isReused = false
-  private var idleSince: Int64 = 0
+  /// Milliseconds of the loop's clock.
+  private(set) var idleSince: Int64 = 0
+  /// The incarnation that it was made to.
+  let generation: Int
   /// The beginning of a head that is not complete.
   private var inbound = ByteBuffer()
   /// Sending has failed after something was sent: there may still be an answer to read.
@@ -37,6 +40,7 @@ final class UpstreamConnection: Channel {
     self.worker = worker
     self.pool = pool
     self.upstream = upstream
+    generation = upstream.generation
     stage = isConnecting ? .connecting : .awaitingHead
     super.init(loop: worker.loop, owning: descriptor)
     open()
@@ -81,9 +85,7 @@ final class UpstreamConnection: Channel {
   }
 
   /// True when nothing is known against sending another request on it.
-  func isReusable(maximumIdle: Int64, now: Int64) -> Bool {
-    !isClosed && readiness.isDisjoint(with: [.readable, .peerClosed]) && now - idleSince <= maximumIdle
-  }
+  var isReusable: Bool { !isClosed && readiness.isDisjoint(with: [.readable, .peerClosed]) }
 
   // MARK: Readiness
 

@@ -19,10 +19,14 @@ final class Census: Sendable {
 /// use in turn. Confined to the loop's thread.
 final class Worker {
   let loop: EventLoop
+  /// Its place among the workers of the process.
+  let number: Int
   let log: Log
   let census: Census
   private(set) var site: Site
   private(set) var pools: [LocalPool]
+  /// Of configurations before a reload, while requests still wait for them.
+  private var retiredPools: [LocalPool] = []
   private(set) var isStopping = false
 
   /// One read's worth of bytes, with room for frames on both sides. Nothing in it outlives the handling of that read.
@@ -33,17 +37,24 @@ final class Worker {
   private var spareExchanges: [Exchange] = []
   private var random: RequestIDGenerator
   private var onLastClientGone: (() -> Void)?
+  private let call: @Sendable (Pool, WaitingLine.Ticket) -> Void
 
   /// Large enough that bulk data costs few system calls, small enough to stay in the second-level cache.
   static let readSize = 128 * 1024
   private static let maximumSpareExchanges = 256
 
-  init(loop: EventLoop, site: Site, census: Census, log: Log) {
+  /// - Parameter call: tells this worker, from any thread, that the turn of a held request has come.
+  init(
+    loop: EventLoop, number: Int, site: Site, census: Census, log: Log,
+    call: @escaping @Sendable (Pool, WaitingLine.Ticket) -> Void
+  ) {
     self.loop = loop
+    self.number = number
+    self.call = call
     self.site = site
     self.census = census
     self.log = log
-    pools = site.pools.map(LocalPool.init)
+    pools = site.pools.map { LocalPool($0, loop: loop, number: number, call: call) }
     scratch = .allocate(byteCount: Self.readSize + 2 * BodyRelay.slack, alignment: 64)
     random = RequestIDGenerator()
   }
@@ -105,14 +116,30 @@ final class Worker {
     if spareExchanges.count < Self.maximumSpareExchanges { spareExchanges.append(exchange) }
   }
 
+  /// The turn of a held request has come.
+  func admit(_ pool: Pool, _ ticket: WaitingLine.Ticket) {
+    if let exchange = LocalPool.exchange(holding: ticket, of: pool, in: pools + retiredPools) {
+      exchange.turnHasCome()
+    } else {
+      // It has ended meanwhile.
+      pool.line.arrive(waited: 0)
+    }
+  }
+
   // MARK: Reload and stop
 
   /// Serves what begins from now on with another configuration. What is under way ends with the old one.
   func use(_ site: Site) {
     let old = pools
     self.site = site
-    pools = site.pools.map { pool in old.first { $0.pool === pool } ?? LocalPool(pool) }
-    for pool in old where !pools.contains(where: { $0 === pool }) { pool.closeKept() }
+    pools = site.pools.map { pool in
+      old.first { $0.pool === pool } ?? LocalPool(pool, loop: loop, number: number, call: call)
+    }
+    for pool in old where !pools.contains(where: { $0 === pool }) {
+      pool.closeKept()
+      retiredPools.append(pool)
+    }
+    retiredPools.removeAll { !$0.isHolding }
   }
 
   /// Serves the requests that are under way and closes everything else; then calls `done`.
@@ -127,54 +154,6 @@ final class Worker {
   func cutAll() {
     for client in clients.reversed() { client.stop() }
     for pool in pools { pool.closeKept() }
-  }
-}
-
-/// One loop's side of a pool: whose turn it is, and the connections that are kept.
-final class LocalPool {
-  let pool: Pool
-  var selector: PoolSelector
-  private var kept: [ContiguousArray<UpstreamConnection>]
-
-  /// More idle connections to one upstream than this are not kept.
-  private static let maximumKept = 512
-
-  init(_ pool: Pool) {
-    self.pool = pool
-    selector = PoolSelector(pool)
-    kept = Array(repeating: [], count: pool.upstreams.count)
-  }
-
-  /// The connection to this upstream that was used last, and is not known to be over. `maximumIdle` in milliseconds.
-  func takeKept(_ index: Int, maximumIdle: Int64, now: Int64) -> UpstreamConnection? {
-    while let connection = kept[index].popLast() {
-      if connection.isReusable(maximumIdle: maximumIdle, now: now) { return connection }
-      if connection.isReusable(maximumIdle: .max, now: now) {
-        // Older ones are below it; it stays for requests that may be sent again.
-        kept[index].append(connection)
-        return nil
-      }
-      connection.close()
-    }
-    return nil
-  }
-
-  /// False when there are enough already.
-  func keep(_ connection: UpstreamConnection, _ index: Int) -> Bool {
-    guard kept[index].count < Self.maximumKept else { return false }
-    kept[index].append(connection)
-    return true
-  }
-
-  func forget(_ connection: UpstreamConnection, _ index: Int) {
-    if let place = kept[index].lastIndex(where: { $0 === connection }) { kept[index].remove(at: place) }
-  }
-
-  func closeKept() {
-    for index in kept.indices {
-      for connection in kept[index] { connection.close() }
-      kept[index].removeAll()
-    }
   }
 }
 

@@ -1,0 +1,107 @@
+import Synchronization
+
+/// The requests of one pool that wait for an upstream, over all loops: a fair queue in front of upstreams that are
+/// full, or not there for the moment.
+public final class WaitingLine: Sendable {
+  /// A place in the line. It is given up with `leave`, or its turn comes through the closure of its owner.
+  public struct Ticket: Hashable, Comparable, Sendable {
+    let inner: HoldQueue.Ticket
+
+    /// The one that came first is the least.
+    public static func < (left: Ticket, right: Ticket) -> Bool { left.inner.number < right.inner.number }
+  }
+
+  /// What has become of those that waited.
+  public struct Figures: Sendable {
+    public var waiting = 0
+    public var waitingBytes = 0
+    public var admitted = 0
+    public var gaveUp = 0
+    public var refused = 0
+    /// Milliseconds.
+    public var longest: Int64 = 0
+  }
+
+  private struct State {
+    var queue: HoldQueue
+    /// Those whose turn has come and who have not begun yet: they count as work already.
+    var onTheirWay = 0
+    var figures = Figures()
+    var owners: [Int: @Sendable (Ticket) -> Void] = [:]
+  }
+
+  private let state: Mutex<State>
+  private let length = Atomic<Int>(0)
+
+  init(_ settings: HoldSettings) {
+    state = Mutex(
+      State(queue: HoldQueue(maximumCount: settings.maximumRequests, maximumBytes: settings.maximumBytes)))
+  }
+
+  /// True when somebody waits: whoever comes now goes to the end.
+  public var isOccupied: Bool { length.load(ordering: .relaxed) > 0 }
+
+  public var figures: Figures {
+    state.withLock {
+      var figures = $0.figures
+      figures.waiting = $0.queue.count
+      figures.waitingBytes = $0.queue.bytes
+      return figures
+    }
+  }
+
+  /// Says how the requests of a loop are told that their turn has come. The closure is called on any thread.
+  public func register(owner: Int, _ call: @escaping @Sendable (Ticket) -> Void) {
+    state.withLock { $0.owners[owner] = call }
+  }
+
+  /// Joins at the end; nil when the line is full.
+  public func join(owner: Int, bytes: Int) -> Ticket? {
+    state.withLock {
+      guard let ticket = $0.queue.join(owner: owner, bytes: bytes) else {
+        $0.figures.refused += 1
+        return nil
+      }
+      length.store($0.queue.count, ordering: .relaxed)
+      return Ticket(inner: ticket)
+    }
+  }
+
+  /// Gives the place up, for a request that ends or goes another way. False when its turn had come already: then it
+  /// must `arrive`.
+  public func leave(_ ticket: Ticket) -> Bool {
+    state.withLock {
+      guard $0.queue.leave(ticket.inner) else { return false }
+      $0.figures.gaveUp += 1
+      length.store($0.queue.count, ordering: .relaxed)
+      return true
+    }
+  }
+
+  /// A request whose turn has come has begun, or has ended before it could. `waited` in milliseconds.
+  public func arrive(waited: Int64) {
+    state.withLock {
+      $0.onTheirWay -= 1
+      $0.figures.admitted += 1
+      $0.figures.longest = max($0.figures.longest, waited)
+    }
+  }
+
+  /// Lets as many go as there is room for.
+  ///
+  /// - Parameter room: how many more requests the pool can take now.
+  func admit(room: () -> Int) {
+    var called: [(call: @Sendable (Ticket) -> Void, ticket: Ticket)] = []
+    state.withLock { state in
+      var free = room() - state.onTheirWay
+      while free > 0, let ticket = state.queue.takeFirst() {
+        free -= 1
+        guard let call = state.owners[ticket.owner] else { continue }
+        state.onTheirWay += 1
+        called.append((call, Ticket(inner: ticket)))
+      }
+      length.store(state.queue.count, ordering: .relaxed)
+    }
+    for (call, ticket) in called { call(ticket) }
+  }
+}
