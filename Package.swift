@@ -27,7 +27,11 @@ let package = Package(
       ],
       swiftSettings: strict),
 
+    .target(
+      name: "HTTP1Invariants", dependencies: ["HTTP1"], path: "Tests/HTTP1Invariants", swiftSettings: strict),
+
     .testTarget(name: "ArchitectureTests"),
+    .testTarget(name: "HTTP1Tests", dependencies: ["HTTP1", "HTTP1Invariants"]),
     .testTarget(name: "SystemCallsTests", dependencies: ["SystemCalls"]),
     .testTarget(name: "YAMLTests", dependencies: ["YAML"]),
     .testTarget(name: "GalaxyLBTests", dependencies: ["galaxy-lb"]),

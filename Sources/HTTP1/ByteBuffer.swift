@@ -26,7 +26,7 @@ public struct ByteBuffer: ~Copyable {
 
   /// Drops `byteCount` bytes at the front; with the last one the memory goes too.
   public mutating func consume(_ byteCount: Int) {
-    precondition(byteCount <= count)
+    precondition(byteCount >= 0 && byteCount <= count)
     start += byteCount
     if start == end { removeAll() }
   }
@@ -48,13 +48,14 @@ public struct ByteBuffer: ~Copyable {
 
   /// Makes room for `byteCount` more bytes and returns where they go; `commit` then says how many there are.
   public mutating func reserve(_ byteCount: Int) -> UnsafeMutableRawBufferPointer {
+    precondition(byteCount >= 0)
     if capacity - end < byteCount { grow(by: byteCount) }
-    return UnsafeMutableRawBufferPointer(start: base! + end, count: capacity - end)
+    return UnsafeMutableRawBufferPointer(start: base.map { $0 + end }, count: capacity - end)
   }
 
   /// Takes in `byteCount` bytes that were written to what `reserve` returned.
   public mutating func commit(_ byteCount: Int) {
-    precondition(byteCount <= capacity - end)
+    precondition(byteCount >= 0 && byteCount <= capacity - end)
     end += byteCount
   }
 

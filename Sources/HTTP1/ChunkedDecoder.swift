@@ -33,9 +33,9 @@ public struct ChunkedDecoder: Sendable {
   private var state = State.sizeStart
   private var remaining: UInt64 = 0
   private var lineLength = 0
-  private var isLastChunk = false
   private let trailerLimits: HeadLimits
-  /// The trailer section so far, each line with its CRLF; empty in nearly all messages.
+  /// The trailer section, with the empty line at its end once it is read; empty in nearly all messages, which
+  /// have no trailer fields.
   public private(set) var trailers: [UInt8] = []
 
   /// - Parameter trailerLimits: `head` and `fields` bound the trailer section.
@@ -129,8 +129,7 @@ public struct ChunkedDecoder: Sendable {
     default:
       guard byte == ASCII.lineFeed else { return .malformedChunk }
       lineLength = 0
-      isLastChunk = remaining == 0
-      state = isLastChunk ? .trailerStart : .data
+      state = remaining == 0 ? .trailerStart : .data
     }
     return nil
   }

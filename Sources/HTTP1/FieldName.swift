@@ -60,20 +60,20 @@ public struct FieldNameSet: OptionSet, Sendable {
 
 /// Tells the kind of a field name, ignoring ASCII case.
 public struct FieldNameClassifier: Sendable {
+  /// In lower case.
   private let identityNames: [[UInt8]]
   /// Bit n is set when one of `identityNames` has n bytes; longer ones share bit 63.
   private let identityLengths: UInt64
 
-  /// - Parameter identityNames: further names, in lower case, that only a trusted proxy may set.
+  /// - Parameter identityNames: further names that only a trusted proxy may set, in any case. A name that differs
+  ///   from one of them in `_` for `-` or `-` for `_` goes on from nobody, since WSGI makes the same variable of
+  ///   both; to allow both spellings, name both.
   public init(identityNames: [[UInt8]] = []) {
-    self.identityNames = identityNames
+    self.identityNames = identityNames.map { $0.map(ASCII.lowercased) }
     identityLengths = identityNames.reduce(0) { $0 | 1 << UInt64(min($1.count, 63)) }
   }
 
   /// The kind of the name in `range`, which must consist of tchars.
-  ///
-  /// With OR 0x20 as case folding this is exact: of all tchars only letters have two forms under it that are
-  /// letters, digits or `-`.
   @inline(__always)
   func classify(_ bytes: Span<UInt8>, _ range: Range<Int>) -> FieldName {
     let name: FieldName =
@@ -105,10 +105,7 @@ public struct FieldNameClassifier: Sendable {
       }
     if name != .other { return name }
     if range.count >= 12 && bytes.equals("x-forwarded-", in: range.prefix(12)) { return .xForwardedOther }
-    if identityLengths & 1 &<< UInt64(min(range.count, 63)) != 0 && isIdentity(bytes, range) {
-      return .identity
-    }
-    return .other
+    return isIdentity(bytes, range, foldingUnderscores: false) ? .identity : .other
   }
 
   private func classify7(_ bytes: Span<UInt8>, _ range: Range<Int>) -> FieldName {
@@ -123,10 +120,16 @@ public struct FieldNameClassifier: Sendable {
     return bytes.equals("keep-alive", in: range) ? .keepAlive : .other
   }
 
-  private func isIdentity(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Bool {
+  /// True for one of the identity names; with `foldingUnderscores` also for one that differs from it only in `_`
+  /// and `-`.
+  private func isIdentity(_ bytes: Span<UInt8>, _ range: Range<Int>, foldingUnderscores: Bool) -> Bool {
+    guard identityLengths & 1 &<< UInt64(min(range.count, 63)) != 0 else { return false }
     for name in identityNames where name.count == range.count {
       var same = true
-      for offset in 0..<name.count where ASCII.lowercased(bytes[range.lowerBound + offset]) != name[offset] {
+      for offset in 0..<name.count {
+        let byte = ASCII.lowercased(bytes[range.lowerBound + offset])
+        if byte == name[offset] { continue }
+        if foldingUnderscores, Self.dashed(byte) == Self.dashed(name[offset]) { continue }
         same = false
         break
       }
@@ -135,19 +138,33 @@ public struct FieldNameClassifier: Sendable {
     return false
   }
 
-  /// True when a name with `_` becomes, with `-` in its place, one that frames a message or tells who the client
-  /// is. WSGI and CGI make the same variable of both, so such a field would speak for the protected one.
-  func collides(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Bool {
-    let longest = max(32, identityNames.reduce(0) { max($0, $1.count) })
-    let length = min(range.count, longest)
+  @inline(__always)
+  private static func dashed(_ byte: UInt8) -> UInt8 { byte == 0x5F ? 0x2D : byte }
+
+  /// True for a name that is not protected itself, but becomes so with `-` in place of `_` (or, for identity
+  /// names, the reverse). WSGI and CGI make the same variable of both, so such a field would speak for the
+  /// protected one.
+  ///
+  /// - Parameters:
+  ///   - name: what `classify` says of it.
+  ///   - hasUnderscore: whether there is a `_` in it.
+  @inline(__always)
+  func collides(
+    _ bytes: Span<UInt8>, _ range: Range<Int>, name: FieldName, hasUnderscore: Bool
+  ) -> Bool {
+    guard name == .other else { return false }
+    if isIdentity(bytes, range, foldingUnderscores: true) { return true }
+    return hasUnderscore && collidesWithKnownName(bytes, range)
+  }
+
+  private func collidesWithKnownName(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Bool {
+    // Longer than all known names; of the `X-Forwarded-` family the beginning is enough.
+    let length = min(range.count, 32)
     return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: length) { mapped in
       for offset in 0..<length {
-        let byte = bytes[range.lowerBound + offset]
-        mapped.initializeElement(at: offset, to: byte == 0x5F ? 0x2D : byte)
+        mapped.initializeElement(at: offset, to: Self.dashed(bytes[range.lowerBound + offset]))
       }
-      let name = classify(UnsafeBufferPointer(mapped).span, 0..<length)
-      // A name cut to `longest` can only be one of the family that is told by its prefix.
-      if length < range.count { return name == .xForwardedOther }
+      let name = FieldNameClassifier().classify(UnsafeBufferPointer(mapped).span, 0..<length)
       return FieldNameSet.framing.contains(name) || FieldNameSet.edge.contains(name)
         || FieldNameSet.hopByHop.contains(name)
     }

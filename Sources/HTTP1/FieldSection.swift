@@ -108,7 +108,9 @@ struct FieldSection: Sendable {
     while index > valueStart, ASCII.isBlank(bytes[index &- 1]) { index &-= 1 }
 
     let name = rules.classifier.classify(bytes, start..<nameEnd)
-    let collides = hasUnderscore && rules.dropsCollisions && rules.classifier.collides(bytes, start..<nameEnd)
+    let collides =
+      rules.dropsCollisions
+      && rules.classifier.collides(bytes, start..<nameEnd, name: name, hasUnderscore: hasUnderscore)
     let isCanonical =
       colon == nameEnd && lineEnd == index &+ 2
       && (valueStart == colon &+ 1 || (valueStart == colon &+ 2 && bytes[colon &+ 1] == ASCII.space))

@@ -90,8 +90,10 @@ extension ResponseHead {
     buffer.append("\r\n")
     var gone = FieldNameSet.hopByHop.union(FieldNameSet(.transferEncoding))
     if clientFraming != .chunked { gone.insert(FieldNameSet(.trailer)) }
-    // RFC 9110 8.6: no Content-Length in 1xx and 204.
-    let mayHaveLength = !isInterim && status != 204
+    // RFC 9110 8.6: no Content-Length in 1xx and 204. In an answer without content (to HEAD, 304) one that came
+    // with Transfer-Encoding says nothing reliable (RFC 9112 6.3).
+    let mayHaveLength =
+      clientFraming == .unchanged && !isInterim && status != 204 && !fields.hasTransferEncoding
     if !fields.hasPlainContentLength || !mayHaveLength { gone.insert(FieldNameSet(.contentLength)) }
     fields.write(bytes, dropping: gone, to: &buffer)
     if mayHaveLength, let length = fields.contentLength, !fields.hasPlainContentLength {
@@ -105,13 +107,17 @@ extension ResponseHead {
 }
 
 extension ChunkedDecoder {
-  /// Appends the trailer fields that may go on (RFC 9110 6.5.1: none that frame, route or authenticate), each with
-  /// its line end, but not the empty line at the end of the coding.
-  public func writeTrailers(to buffer: inout ByteBuffer) {
+  /// Appends the trailer fields that may go on (RFC 9110 6.5.1: none that frame, route or say who the client is),
+  /// each with its line end, but not the empty line at the end of the coding.
+  ///
+  /// - Parameter classifier: that of the heads, which knows the identity names.
+  public func writeTrailers(
+    to buffer: inout ByteBuffer, classifier: FieldNameClassifier = FieldNameClassifier()
+  ) {
     guard !trailers.isEmpty else { return }
     var section = FieldSection()
     let rules = FieldSection.Rules(
-      classifier: FieldNameClassifier(), maximumFields: .max, removesBlanksBeforeColon: false,
+      classifier: classifier, maximumFields: .max, removesBlanksBeforeColon: false,
       dropsCollisions: true)
     guard case .end = section.read(trailers.span, from: 0, rules: rules) else { return }
     let dropped = FieldNameSet.hopByHop.union(.framing).union(.edge)

@@ -1,8 +1,8 @@
 /// Bounds on a request head, in bytes unless said otherwise (RFC 9110 5.4, RFC 6585 5).
 public struct HeadLimits: Sendable {
-  /// The first line alone.
+  /// The request line alone, without its line end; a status line is bounded by `head`.
   public var line: Int
-  /// The first line and all fields, with their line ends.
+  /// The first line and all fields, with their line ends, the empty line at the end, and one in front.
   public var head: Int
   /// The number of field lines.
   public var fields: Int
@@ -58,41 +58,60 @@ public struct RequestHead: Sendable {
   public init() {}
 
   /// Reads a head from the beginning of `bytes`, anew in every call. Of a head that comes in pieces only a piece
-  /// with a line feed can change the answer, see `endsLine`.
+  /// with a line feed (see `endsLine`), or one that takes the bytes to `limits.head`, can be the last.
+  ///
+  /// The answer is one of the byte stream, not of its pieces: once it is not `incomplete` it stays the same
+  /// whatever is appended. After a rejection `method` and `target` are those of this head, or empty.
   public mutating func read(
     _ bytes: Span<UInt8>, limits: HeadLimits, classifier: FieldNameClassifier
   ) -> HeadProgress {
-    fields.removeAll()
+    clear()
+    // What lies behind the limit has no say, so that requests that wait behind this one don't count against it.
+    let window = bytes.extracting(first: limits.head)
+    let unfinished: HeadProgress = window.count == limits.head ? .rejected(.headTooLarge) : .incomplete
     var start = 0
     // RFC 9112 2.2: an empty line in front of a request line is ignored.
-    if bytes.count >= 2, bytes[0] == ASCII.carriageReturn, bytes[1] == ASCII.lineFeed { start = 2 }
-    if start == 0, bytes.count == 1, bytes[0] == ASCII.carriageReturn { return .incomplete }
+    if window.count >= 2, window[0] == ASCII.carriageReturn, window[1] == ASCII.lineFeed { start = 2 }
+    if window.count == 1, window[0] == ASCII.carriageReturn { return unfinished }
 
+    let lineBound = start + limits.line + 2
+    let line = window.extracting(first: lineBound)
     let fieldsStart: Int
-    switch readRequestLine(bytes, from: start, limits: limits) {
+    switch readRequestLine(line, from: start) {
     case .incomplete:
-      return bytes.count - start > limits.line ? .rejected(.requestLineTooLong) : .incomplete
+      return line.count == lineBound ? .rejected(.requestLineTooLong) : unfinished
     case .rejected(let reason): return .rejected(reason)
     case .complete(let next): fieldsStart = next
     }
-    if fieldsStart - start > limits.line + 2 { return .rejected(.requestLineTooLong) }
 
     let rules = FieldSection.Rules(
       classifier: classifier, maximumFields: limits.fields, removesBlanksBeforeColon: false,
       dropsCollisions: true)
-    switch fields.read(bytes, from: fieldsStart, rules: rules) {
-    case .incomplete: return bytes.count > limits.head ? .rejected(.headTooLarge) : .incomplete
+    switch fields.read(window, from: fieldsStart, rules: rules) {
+    case .incomplete: return unfinished
     case .rejected(let reason): return .rejected(reason)
     case .end(let end):
-      if end > limits.head { return .rejected(.headTooLarge) }
-      if let reason = judge(bytes) { return .rejected(reason) }
+      if let reason = judge(window) { return .rejected(reason) }
       return .complete(byteCount: end)
     }
   }
 
-  private mutating func readRequestLine(
-    _ bytes: Span<UInt8>, from start: Int, limits: HeadLimits
-  ) -> HeadProgress {
+  /// Forgets the request before, whose offsets mean nothing in other bytes.
+  private mutating func clear() {
+    fields.removeAll()
+    cutTarget = nil
+    method = 0..<0
+    methodClass = .unsafe
+    target = 0..<0
+    minorVersion = 1
+    framing = .none
+    isPersistent = true
+    expectsContinue = false
+    asksForWebSocket = false
+    acceptsTrailers = false
+  }
+
+  private mutating func readRequestLine(_ bytes: Span<UInt8>, from start: Int) -> HeadProgress {
     var index = start
     while index < bytes.count, ASCII.isToken(bytes[index]) { index &+= 1 }
     guard index < bytes.count else { return .incomplete }
@@ -165,9 +184,6 @@ public struct RequestHead: Sendable {
 
     let options = fields.connection
     isPersistent = minorVersion == 1 ? !options.close : options.keepAlive && !options.close
-    expectsContinue = false
-    asksForWebSocket = false
-    acceptsTrailers = false
     if minorVersion == 1 { judgeOptionalFields(bytes) }
     return nil
   }
@@ -189,7 +205,6 @@ public struct RequestHead: Sendable {
   /// RFC 9112 6.1, 6.3.
   private mutating func judgeFraming() -> Rejection? {
     guard fields.hasTransferEncoding else {
-      framing = .none
       if let length = fields.contentLength, length > 0 { framing = .length(length) }
       return nil
     }
@@ -208,7 +223,11 @@ public struct RequestHead: Sendable {
       switch line.name {
       case .expect:
         // Without content there is nothing to wait for (RFC 9110 10.1.1).
-        if framing != .none, bytes.equals("100-continue", in: line.valueRange) { expectsContinue = true }
+        guard framing != .none else { break }
+        var rest = line.valueRange
+        while let expectation = bytes.nextListElement(in: &rest) {
+          if bytes.equals("100-continue", in: expectation) { expectsContinue = true }
+        }
       case .upgrade:
         guard fields.connection.upgrade else { break }
         var rest = line.valueRange

@@ -29,28 +29,42 @@ public struct ResponseHead: Sendable {
   /// True for 1xx, which another response follows (RFC 9110 15.2).
   public var isInterim: Bool { status < 200 }
 
-  /// Reads a head from the beginning of `bytes`, anew in every call.
+  /// Reads a head from the beginning of `bytes`, anew in every call; what `RequestHead.read` says of pieces and of
+  /// bytes behind the head holds here too.
   public mutating func read(
     _ bytes: Span<UInt8>, limits: HeadLimits, context: ResponseContext
   ) -> HeadProgress {
-    fields.removeAll()
+    clear()
+    let window = bytes.extracting(first: limits.head)
+    let unfinished: HeadProgress = window.count == limits.head ? .rejected(.headTooLarge) : .incomplete
     let start: Int
-    switch readStatusLine(bytes) {
-    case .incomplete: return bytes.count > limits.head ? .rejected(.headTooLarge) : .incomplete
+    switch readStatusLine(window) {
+    case .incomplete: return unfinished
     case .rejected(let reason): return .rejected(reason)
     case .complete(let next): start = next
     }
     let rules = FieldSection.Rules(
       classifier: FieldNameClassifier(), maximumFields: limits.fields, removesBlanksBeforeColon: true,
       dropsCollisions: false)
-    switch fields.read(bytes, from: start, rules: rules) {
-    case .incomplete: return bytes.count > limits.head ? .rejected(.headTooLarge) : .incomplete
+    switch fields.read(window, from: start, rules: rules) {
+    case .incomplete: return unfinished
     case .rejected(let reason): return .rejected(reason)
     case .end(let end):
-      if end > limits.head { return .rejected(.headTooLarge) }
-      if let reason = judge(bytes, context) { return .rejected(reason) }
+      if let reason = judge(window, context) { return .rejected(reason) }
       return .complete(byteCount: end)
     }
+  }
+
+  /// Forgets the response before, whose offsets mean nothing in other bytes.
+  private mutating func clear() {
+    fields.removeAll()
+    status = 0
+    reason = 0..<0
+    minorVersion = 1
+    framing = .none
+    isPersistent = true
+    isEventStream = false
+    switchesToWebSocket = false
   }
 
   /// `HTTP/1.DIGIT SP 3DIGIT [ SP reason ] CRLF`; the SP in front of an absent reason may be missing, as some
@@ -90,12 +104,9 @@ public struct ResponseHead: Sendable {
   private mutating func judge(_ bytes: Span<UInt8>, _ context: ResponseContext) -> Rejection? {
     let options = fields.connection
     isPersistent = minorVersion == 1 ? !options.close : options.keepAlive && !options.close
-    isEventStream = false
-    switchesToWebSocket = false
     if fields.names.contains(.contentType) || status == 101 { judgeOptionalFields(bytes) }
 
     if isInterim || status == 204 || status == 304 || context.isHead {
-      framing = .none
       return nil
     }
     if fields.hasTransferEncoding {
