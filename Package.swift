@@ -5,6 +5,11 @@ import PackageDescription
 // reads the imports of every source file and fails when one does.
 let strict: [SwiftSetting] = [.enableUpcomingFeature("ExistentialAny")]
 
+// libFuzzer on the codec: GALAXY_LB_FUZZ=1 adds the `fuzz` program and builds what it drives with coverage and the
+// address sanitizer; tools/fuzz does so in a scratch path of its own.
+let isFuzzing = Context.environment["GALAXY_LB_FUZZ"] == "1"
+let fuzzed: [SwiftSetting] = isFuzzing ? [.unsafeFlags(["-sanitize=fuzzer,address"])] : []
+
 let package = Package(
   name: "galaxy-lb",
   products: [.executable(name: "galaxy-lb", targets: ["galaxy-lb"])],
@@ -15,7 +20,7 @@ let package = Package(
 
     .target(name: "SystemCalls", dependencies: ["CLinux"], swiftSettings: strict),
     .target(name: "EventLoop", dependencies: ["CLibevent", "SystemCalls"], swiftSettings: strict),
-    .target(name: "HTTP1", swiftSettings: strict),
+    .target(name: "HTTP1", swiftSettings: strict + fuzzed),
     .target(name: "YAML", dependencies: ["CLibYAML"], swiftSettings: strict),
     .target(
       name: "UpstreamPool", dependencies: ["EventLoop", "HTTP1", "SystemCalls"], swiftSettings: strict),
@@ -28,7 +33,8 @@ let package = Package(
       swiftSettings: strict),
 
     .target(
-      name: "HTTP1Invariants", dependencies: ["HTTP1"], path: "Tests/HTTP1Invariants", swiftSettings: strict),
+      name: "HTTP1Invariants", dependencies: ["HTTP1"], path: "Tests/HTTP1Invariants",
+      swiftSettings: strict + fuzzed),
 
     .testTarget(name: "ArchitectureTests"),
     .testTarget(name: "HTTP1Tests", dependencies: ["HTTP1", "HTTP1Invariants"]),
@@ -42,3 +48,13 @@ let package = Package(
   ],
   swiftLanguageModes: [.v6]
 )
+
+if isFuzzing {
+  package.products.append(.executable(name: "fuzz", targets: ["fuzz"]))
+  package.targets.append(
+    .executableTarget(
+      name: "fuzz", dependencies: ["HTTP1", "HTTP1Invariants"], path: "Tests/Fuzz",
+      exclude: ["Corpus", "http1.dict"], swiftSettings: strict + fuzzed,
+      // The gold linker doesn't know the section that libFuzzer counts in.
+      linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]))
+}
