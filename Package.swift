@@ -35,6 +35,8 @@ let package = Package(
     .target(
       name: "HTTP1Invariants", dependencies: ["HTTP1"], path: "Tests/HTTP1Invariants",
       swiftSettings: strict + fuzzed),
+    .executableTarget(
+      name: "codec-probe", dependencies: ["HTTP1"], path: "Tests/CodecProbe", swiftSettings: strict),
 
     .testTarget(name: "ArchitectureTests"),
     .testTarget(name: "HTTP1Tests", dependencies: ["HTTP1", "HTTP1Invariants"]),

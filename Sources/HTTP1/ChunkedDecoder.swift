@@ -139,6 +139,8 @@ public struct ChunkedDecoder: Sendable {
       state = .endLineFeed
       return nil
     }
+    // Told at once, where somebody else may see the end of the section already; the rest is judged at its end.
+    if byte == ASCII.lineFeed, trailers.last != ASCII.carriageReturn { return .bareLineEnd }
     trailers.append(byte)
     if trailers.count > trailerLimits.head { return .trailersTooLarge }
     state = byte == ASCII.lineFeed ? .trailerStart : .trailerLine

@@ -3,7 +3,8 @@
 struct FieldSection: Sendable {
   private(set) var lines: ContiguousArray<FieldLine> = []
   private(set) var contentLength: Int64?
-  /// True when there is one Content-Length line with one number, which can go on as it is.
+  /// True when there is one Content-Length line with one number in its shortest form, which can go on as it is:
+  /// of leading zeros some readers take only so many.
   private(set) var hasPlainContentLength = false
   private(set) var hasTransferEncoding = false
   /// How often `chunked` stands in Transfer-Encoding, over all lines.
@@ -135,7 +136,7 @@ struct FieldSection: Sendable {
       // RFC 9112 6.3 item 5: a list of identical values may be taken as that value.
       guard let length = Self.contentLength(bytes, value) else { return .malformedContentLength }
       if let known = contentLength, known != length { return .conflictingContentLength }
-      hasPlainContentLength = contentLength == nil
+      hasPlainContentLength = contentLength == nil && (value.count == 1 || bytes[value.lowerBound] != 0x30)
       for index in value where bytes[index] == ASCII.comma { hasPlainContentLength = false }
       contentLength = length
     case .transferEncoding:

@@ -76,6 +76,12 @@ import Testing
     #expect(Decoded(text).ending == .rejected(expected), "\(text.debugDescription)")
   }
 
+  /// Guards against waiting for the end of a section that another reader has seen already.
+  @Test(arguments: ["0\r\nA: b\n", "0\r\n\n", "0\r\nA: b\r\nC\n"])
+  func aBareLineFeedInTrailersIsToldAtOnce(_ text: String) {
+    #expect(Decoded(text).ending == .rejected(.bareLineEnd))
+  }
+
   @Test func trailersAreKeptApart() {
     let decoded = Decoded("1\r\na\r\n0\r\nX-Sum:  1 \r\nA: b\r\n\r\n0\r\n")
     #expect(decoded.ending == .end && decoded.content == "a")

@@ -1,0 +1,1 @@
+"""What the differential test of the codec is made of."""
