@@ -72,6 +72,33 @@ extension Span where Element == UInt8 {
     return count
   }
 
+  /// The first position at or behind `start` of a byte that is no letter and no `-`, which nearly all names consist
+  /// of; `count` when there is none. Eight bytes at a time.
+  @inline(__always)
+  func endOfLettersAndDashes(from start: Int) -> Int {
+    let ones: UInt64 = 0x0101_0101_0101_0101
+    let tops: UInt64 = 0x8080_8080_8080_8080
+    let words = self.bytes
+    var index = start
+    while index &+ 8 <= count {
+      let word = UInt64(littleEndian: words.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self))
+      // Without their top bits the bytes take these sums without a carry; a sum's top bit is the comparison.
+      let low = word & ~tops
+      let folded = low | ones &* 0x20
+      let letters = (folded &+ ones &* (0x80 - 0x61)) & ~(folded &+ ones &* (0x80 - 0x7B))
+      let dashes = ~((low ^ ones &* 0x2D) &+ ones &* 0x7F)
+      let others = (~(letters | dashes) | word) & tops
+      if others != 0 { return index &+ others.trailingZeroBitCount &>> 3 }
+      index &+= 8
+    }
+    while index < count {
+      let byte = self[index]
+      if (byte | 0x20) &- 0x61 >= 26 && byte != 0x2D { return index }
+      index &+= 1
+    }
+    return count
+  }
+
   /// True when `range` holds `lowercase`, which must be lower-case ASCII, in any case.
   @inline(__always)
   func equals(_ lowercase: StaticString, in range: Range<Int>) -> Bool {

@@ -74,7 +74,9 @@ struct FieldSection: Sendable {
     guard lines.count < rules.maximumFields else { return .rejected(.tooManyFields) }
     var index = start
     var hasUnderscore = false
-    while index < bytes.count, ASCII.isToken(bytes[index]) {
+    while true {
+      index = bytes.endOfLettersAndDashes(from: index)
+      guard index < bytes.count, ASCII.isToken(bytes[index]) else { break }
       if bytes[index] == 0x5F { hasUnderscore = true }
       index &+= 1
     }

@@ -56,6 +56,29 @@ import Testing
     #expect(compared == 5 * (1 + 7 + 8 + 9 + 15 + 16 + 17 + 19) * 256 * 2)
   }
 
+  /// The same for the search that passes over names.
+  @Test func theEndOfLettersAndDashesIsExact() {
+    let passing = Set("-ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz".utf8)
+    for neighbour in Array("-AZaz".utf8) {
+      for length in [1, 7, 8, 9, 16, 17] {
+        for position in 0..<length {
+          for byte in UInt8.min...UInt8.max {
+            var bytes = [UInt8](repeating: neighbour, count: length)
+            bytes[position] = byte
+            // What stands behind a stop must not matter.
+            if position + 1 < length { bytes[position + 1] = ~byte }
+            let stop = bytes.firstIndex { !passing.contains($0) } ?? length
+            let found = bytes.span.endOfLettersAndDashes(from: 0)
+            if found != stop {
+              Issue.record("\(byte) at \(position) of \(length) among \(neighbour): \(found)")
+              return
+            }
+          }
+        }
+      }
+    }
+  }
+
   @Test func ofTwoStopsTheFirstIsFound() {
     for first in [0x00, 0x01, 0x09, 0x0D, 0x1F, 0x7F] as [UInt8] {
       for second in UInt8.min...UInt8.max {
