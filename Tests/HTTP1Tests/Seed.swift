@@ -1,8 +1,5 @@
+import Glibc
 import HTTP1Invariants
-
-#if canImport(Glibc)
-  import Glibc
-#endif
 
 /// A generator with a new seed, which it prints; `HTTP1_SEED` repeats an earlier one.
 func seededGenerator(_ test: StaticString = #function) -> SeededGenerator {
