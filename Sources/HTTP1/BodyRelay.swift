@@ -7,6 +7,8 @@ public struct BodyRelay: Sendable {
     case chunked(ChunkedDecoder)
     case untilClose
     case ended
+    /// The framing did not hold: nothing more goes out, and the message is never complete.
+    case broken
   }
 
   private var source: Source
@@ -18,13 +20,16 @@ public struct BodyRelay: Sendable {
 
   /// - Parameters:
   ///   - framing: how the incoming message is framed.
-  ///   - writesChunks: whether the outgoing one is chunked; otherwise the bare content goes out.
+  ///   - writesChunks: whether the outgoing one is chunked; otherwise the bare content goes out. Not for a known
+  ///     length, which goes on as it is: there is no room for a frame in front of what follows the content.
   ///   - keepsTrailers: whether trailer fields go on behind the last chunk.
   ///   - trailerLimits: bounds of an incoming trailer section.
   public init(_ framing: BodyFraming, writesChunks: Bool, keepsTrailers: Bool, trailerLimits: HeadLimits) {
     switch framing {
     case .none: source = .ended
-    case .length(let length): source = .length(remaining: length)
+    case .length(let length):
+      precondition(!writesChunks, "content of a known length is not chunked")
+      source = .length(remaining: length)
     case .chunked: source = .chunked(ChunkedDecoder(trailerLimits: trailerLimits))
     case .untilClose: source = .untilClose
     }
@@ -54,7 +59,7 @@ public struct BodyRelay: Sendable {
     public var output: Range<Int>
     /// Where in the input the message ends, or the end of the input.
     public var inputEnd: Int
-    /// Set when the framing is broken. There is no output then, and the relay must not be used again.
+    /// Set when the framing is broken. There is no output then, and never again.
     public var rejection: Rejection?
     /// Trailer fields to go out behind `output`, followed by an empty line. Nil unless the content ended now and
     /// trailers go on.
@@ -65,7 +70,8 @@ public struct BodyRelay: Sendable {
   /// are overwritten, those behind `inputEnd` are not.
   public mutating func relay(_ memory: UnsafeMutableRawBufferPointer, _ input: Range<Int>) -> Step {
     switch source {
-    case .ended: return Step(output: input.lowerBound..<input.lowerBound, inputEnd: input.lowerBound)
+    case .ended, .broken:
+      return Step(output: input.lowerBound..<input.lowerBound, inputEnd: input.lowerBound)
     case .length(let remaining):
       let length = Int(min(Int64(input.count), remaining))
       let rest = remaining - Int64(length)
@@ -75,6 +81,8 @@ public struct BodyRelay: Sendable {
     case .untilClose:
       return Step(output: framed(input, memory, isLast: false), inputEnd: input.upperBound)
     case .chunked(var decoder):
+      // Moved out and back, so that trailers which come in small pieces are not copied for each of them.
+      source = .broken
       return relayChunks(&decoder, memory, input)
     }
   }
@@ -87,7 +95,7 @@ public struct BodyRelay: Sendable {
       source = .ended
       return writesChunks ? writeLastChunk(memory, at: 0) : 0..<0
     case .ended: return 0..<0
-    case .length, .chunked: return nil
+    case .length, .chunked, .broken: return nil
     }
   }
 

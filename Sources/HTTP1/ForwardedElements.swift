@@ -30,23 +30,33 @@ public struct ForwardedElements: Sendable {
     ASCII.isBlank(byte) || byte == ASCII.comma || byte == 0x3B
   }
 
+  /// Where what is no pair ends: at a separator that is not part of a quoted string.
   private func end(of bytes: Span<UInt8>, _ value: Range<Int>, from start: Int) -> Int {
     var index = start
-    while index < value.upperBound, !isSeparator(bytes[index]) { index += 1 }
+    while index < value.upperBound, !isSeparator(bytes[index]) {
+      if bytes[index] == 0x22 { _ = readQuoted(bytes, value, &index) } else { index += 1 }
+    }
     return max(index, start + 1)
   }
 
-  /// A token, or a quoted string without its quotes; quoted pairs are not needed by anything that is taken over.
+  /// A token, or a quoted string without its quotes; nothing that is taken over needs a quoted pair resolved.
   private func readValue(_ bytes: Span<UInt8>, _ value: Range<Int>, _ index: inout Int) -> Range<Int> {
-    let isQuoted = index < value.upperBound && bytes[index] == 0x22
-    if isQuoted { index += 1 }
+    if index < value.upperBound, bytes[index] == 0x22 { return readQuoted(bytes, value, &index) }
     let start = index
-    while index < value.upperBound, isQuoted ? bytes[index] != 0x22 : !isSeparator(bytes[index]) {
-      index += 1
+    while index < value.upperBound, !isSeparator(bytes[index]) { index += 1 }
+    return start..<index
+  }
+
+  /// Reads from one quote to behind the next that no backslash stands in front of (RFC 9110 5.6.4).
+  private func readQuoted(_ bytes: Span<UInt8>, _ value: Range<Int>, _ index: inout Int) -> Range<Int> {
+    index += 1
+    let start = index
+    while index < value.upperBound, bytes[index] != 0x22 {
+      index = min(index + (bytes[index] == 0x5C ? 2 : 1), value.upperBound)
     }
-    let result = start..<index
-    if isQuoted, index < value.upperBound { index += 1 }
-    return result
+    let content = start..<index
+    if index < value.upperBound { index += 1 }
+    return content
   }
 
   private mutating func note(_ bytes: Span<UInt8>, _ name: Range<Int>, _ value: Range<Int>) {

@@ -11,6 +11,10 @@ public enum ChunkedInvariants {
     guard cut == whole else { throw Violation("in pieces \(cut.ending), in one \(whole.ending)") }
     // The empty line at the end of the section is not counted.
     guard whole.trailerBytes <= trailerLimits.head + 2 else { throw Violation("trailers above their limit") }
+    for isKept in [false, true] {
+      try RelayInvariants.check(
+        bytes, whole: whole, trailerLimits: trailerLimits, keepsTrailers: isKept, &generator)
+    }
     guard whole.ending == .end else { return false }
 
     let section = try StrictHead((Array("trailers\r\n".utf8) + whole.trailers + [0x0D, 0x0A])[...])
@@ -46,7 +50,8 @@ public enum ChunkedInvariants {
     }
   }
 
-  private struct Decoded: Equatable {
+  /// A body, read by the decoder alone.
+  struct Decoded: Equatable {
     var content: [UInt8] = []
     /// `end`, `needsMore` or a rejection.
     var ending = ChunkedDecoder.Event.needsMore
@@ -79,9 +84,14 @@ public enum ChunkedInvariants {
       trailerBytes = decoder.trailers.count
       guard ending == .end else { return }
       guard decoder.isAtEnd else { throw Violation("at the end, but not known to be") }
-      var buffer = ByteBuffer()
-      decoder.writeTrailers(to: &buffer, classifier: RequestInvariants.classifier)
-      trailers = Array(buffer.bytes)
+      trailers = writtenTrailers(of: decoder)
     }
   }
+}
+
+/// The trailer fields that go on.
+func writtenTrailers(of decoder: ChunkedDecoder) -> [UInt8] {
+  var buffer = ByteBuffer()
+  decoder.writeTrailers(to: &buffer, classifier: RequestInvariants.classifier)
+  return Array(buffer.bytes)
 }

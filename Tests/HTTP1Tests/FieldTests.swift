@@ -76,8 +76,7 @@ import Testing
     let reading = RequestReading(fields: "User-Agent:  one ", "X: y", "user-agent: two")
     #expect(reading.text(reading.head.value(of: .userAgent)) == "one")
     #expect(reading.head.value(of: .referer) == nil)
-    var all: [String?] = []
-    reading.head.forEachValue(of: .userAgent) { all.append(reading.text($0)) }
+    let all = reading.head.values(of: .userAgent).map { reading.text($0) }
     #expect(all == ["one", "two"])
   }
 }
