@@ -16,20 +16,25 @@ public enum RelayInvariants {
     ) throws(Violation) {
       var relay = BodyRelay(
         framing, writesChunks: writesChunks, keepsTrailers: keepsTrailers, trailerLimits: trailerLimits)
-      for piece in pieces where !relay.isComplete && rejection == nil { try take(piece, &relay) }
+      var memory = [UInt8](
+        repeating: 0xAA, count: (pieces.map(\.count).max() ?? 0) + 2 * BodyRelay.slack)
+      for piece in pieces where !relay.isComplete && rejection == nil { try take(piece, &relay, &memory) }
       isComplete = relay.isComplete
     }
 
-    private mutating func take(_ piece: ArraySlice<UInt8>, _ relay: inout BodyRelay) throws(Violation) {
-      let slack = [UInt8](repeating: 0xAA, count: BodyRelay.slack)
-      var memory = slack + piece + slack
+    private mutating func take(
+      _ piece: ArraySlice<UInt8>, _ relay: inout BodyRelay, _ memory: inout [UInt8]
+    ) throws(Violation) {
       let input = BodyRelay.slack..<BodyRelay.slack + piece.count
-      let step = memory.withUnsafeMutableBytes { relay.relay($0, input) }
-      guard step.inputEnd <= input.upperBound, memory.indices.contains(step.output.lowerBound),
-        step.output.upperBound <= memory.count
+      memory.replaceSubrange(input, with: piece)
+      let room = input.upperBound + BodyRelay.slack
+      let step = memory.withUnsafeMutableBytes {
+        relay.relay(UnsafeMutableRawBufferPointer(rebasing: $0[..<room]), input)
+      }
+      guard step.inputEnd <= input.upperBound, step.output.lowerBound >= 0, step.output.upperBound <= room
       else { throw Violation("output out of place") }
-      let untouched = step.inputEnd - input.lowerBound
-      guard memory[step.inputEnd..<input.upperBound] == piece.dropFirst(untouched) || step.rejection != nil
+      let taken = step.inputEnd - input.lowerBound
+      guard memory[step.inputEnd..<input.upperBound] == piece.dropFirst(taken) || step.rejection != nil
       else { throw Violation("bytes behind the body were overwritten") }
       guard step.rejection == nil || (step.output.isEmpty && !relay.isComplete) else {
         throw Violation("output of a broken body")
@@ -39,7 +44,7 @@ public enum RelayInvariants {
       }
       output += memory[step.output]
       rejection = step.rejection
-      byteCount += step.inputEnd - input.lowerBound
+      byteCount += taken
       if let trailers = step.trailers {
         output += Array("0\r\n".utf8) + writtenTrailers(of: trailers) + [0x0D, 0x0A]
       }

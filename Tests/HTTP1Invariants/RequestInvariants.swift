@@ -19,6 +19,9 @@ public enum RequestInvariants {
     }
     guard case .complete(let byteCount) = whole.progress else { return false }
     guard byteCount <= min(limits.head, bytes.count) else { throw Violation("a head behind its bounds") }
+    for client in whole.clients where client.isEmpty || client.contains(where: { $0 <= 0x20 || $0 >= 0x7F }) {
+      throw Violation("a client of Forwarded is no node")
+    }
     let head = bytes[..<byteCount]
     let received = try StrictHead(head.starts(with: [0x0D, 0x0A]) ? head.dropFirst(2) : head)
     let sent = try StrictHead(whole.written[...])
@@ -93,6 +96,8 @@ public enum RequestInvariants {
     var expectsContinue = false
     var asksForWebSocket = false
     var acceptsTrailers = false
+    /// What Forwarded says of clients.
+    var clients: [[UInt8]] = []
     var written: [UInt8] = []
 
     init(_ bytes: [UInt8], _ limits: HeadLimits) {
@@ -107,6 +112,9 @@ public enum RequestInvariants {
       expectsContinue = head.expectsContinue
       asksForWebSocket = head.asksForWebSocket
       acceptsTrailers = head.acceptsTrailers
+      var elements = ForwardedElements()
+      for value in head.values(of: .forwarded) { elements.read(bytes.span, value) }
+      clients = elements.clients.map { Array(bytes[$0]) }
       var buffer = ByteBuffer()
       head.write(bytes.span, dropping: .edge, to: &buffer)
       buffer.append("\r\n")
