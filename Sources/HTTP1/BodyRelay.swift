@@ -47,6 +47,14 @@ public struct BodyRelay: Sendable {
     return false
   }
 
+  /// True when the peer may end its side now, and the message is complete then.
+  public var mayEnd: Bool {
+    switch source {
+    case .untilClose, .ended: true
+    case .length, .chunked, .broken: false
+    }
+  }
+
   /// Bytes still to come when that is known: for choosing how to move them.
   public var remainingLength: Int64? {
     if case .length(let remaining) = source { return remaining }

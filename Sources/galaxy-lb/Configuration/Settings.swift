@@ -20,7 +20,10 @@ struct Settings: Sendable {
   /// Whose X-Forwarded-*, Forwarded, X-Request-Id and identity headers are believed.
   var trustedProxies = TrustedProxies()
   /// Lower-case names of headers that only a trusted proxy may set (Galaxy's `remote_user_header`, `GX_SECRET`).
-  var identityHeaders = ["remote-user", "gx-secret", "x-remote-user", "remote-user-email"]
+  /// Both spellings: proxies in front of Galaxy send the one with `_` as well.
+  var identityHeaders = [
+    "remote-user", "remote_user", "gx-secret", "gx_secret", "x-remote-user", "remote-user-email",
+  ]
   var accessLog = AccessLogSettings()
   var logLevel = LogLevel.info
   /// TCP_DEFER_ACCEPT on public TCP sockets: a connection is accepted when its first bytes are there.

@@ -1,6 +1,7 @@
 import EventLoop
 import Glibc
 import SystemCalls
+import UpstreamPool
 
 /// The running proxy: the workers, and the main thread's loop for signals.
 final class Service {
@@ -13,6 +14,7 @@ final class Service {
   private let ownPaths: [String]
   private var site: Site
   private var workers: [WorkerThread] = []
+  private var probers: [(pool: Pool, prober: HealthProber)] = []
   private var runningWorkers = 0
   private var isStopping = false
   private var patience: ShutdownDeadline?
@@ -46,6 +48,7 @@ final class Service {
       loop.onSignal(SIGTERM) { [unowned self] in stop("SIGTERM") }
       loop.onSignal(SIGINT) { [unowned self] in stop("SIGINT") }
       loop.onSignal(SIGHUP) { [unowned self] in reloadConfiguration() }
+      probePools()
       ServiceNotification.send("READY=1", log: log)
       loop.run()
       reader.close()
@@ -53,6 +56,7 @@ final class Service {
       log.error("cannot start", ["error": error])
       tellWorkers(.cut)
     }
+    for (_, prober) in probers { prober.stop() }
     for worker in workers { worker.join() }
     for path in ownPaths { unlink(path) }
     log.notice("stopped")
@@ -61,6 +65,18 @@ final class Service {
 
   private func tellWorkers(_ message: WorkerMessage) {
     for worker in workers { worker.mailbox.post(message) }
+  }
+
+  /// Begins to probe the pools of the configuration that are not probed yet, and ends the probes of those that went.
+  private func probePools() {
+    for (pool, prober) in probers where !site.pools.contains(where: { $0 === pool }) { prober.stop() }
+    probers.removeAll { entry in !site.pools.contains { $0 === entry.pool } }
+    for pool in site.pools where pool.settings.health.isProbed {
+      guard !probers.contains(where: { $0.pool === pool }) else { continue }
+      for upstream in pool.upstreams {
+        probers.append((pool, HealthProber(upstream, of: pool.settings, on: loop)))
+      }
+    }
   }
 
   private func workerEnded() {
@@ -102,6 +118,7 @@ final class Service {
       site = next
       log.level = settings.logLevel
       tellWorkers(.use(next))
+      probePools()
       log.notice("configuration reloaded")
     } catch {
       log.error("the configuration can't be used, the old one stays in force", ["error": error])

@@ -144,7 +144,7 @@ final class ClientConnection: Channel {
     inbound.append(bytes)
     // Only the end of a line can change what is known of a head, so a slow sender costs no quadratic time.
     let mayProgress = bytes.withMemoryRebound(to: UInt8.self) { endsLine($0.span) }
-    if mayProgress || inbound.count > worker.site.requestLimits.line { readHeadFromInbound() }
+    if mayProgress || inbound.count >= worker.site.requestLimits.head { readHeadFromInbound() }
   }
 
   private func readHeadFromInbound() {

@@ -1,0 +1,204 @@
+import EventLoop
+import Glibc
+import HTTP1
+import SystemCalls
+
+/// Asks one upstream, again and again, whether it works: an HTTP request of the proxy's own on a connection of its
+/// own, so that a socket that accepts but does not answer is not taken for one that works. Confined to a loop.
+public final class HealthProber: Timed {
+  private unowned(unsafe) let loop: EventLoop
+  private let upstream: Upstream
+  private let settings: HealthSettings
+  private let request: [UInt8]
+  private var probe: ProbeConnection?
+  private var isStopped = false
+  private var random = SystemRandomNumberGenerator()
+
+  /// Begins with a first probe at once; ends with `stop`.
+  public init(_ upstream: Upstream, of pool: PoolSettings, on loop: EventLoop) {
+    self.loop = loop
+    self.upstream = upstream
+    settings = pool.health
+    let head =
+      "GET \(pool.healthPath) HTTP/1.1\r\nHost: localhost\r\nUser-Agent: galaxy-lb\r\nAccept: */*\r\n"
+    request = Array((head + "Connection: close\r\n\r\n").utf8)
+    super.init()
+    loop.setDeadline(of: self, in: 0)
+  }
+
+  /// Ends the probes, and the one under way.
+  public func stop() {
+    isStopped = true
+    loop.remove(self)
+    probe?.close()
+    probe = nil
+  }
+
+  public override func deadlinePassed() {
+    guard !isStopped else { return }
+    if let probe {
+      // The time-out of the one under way.
+      probe.close()
+      finished(.noGoodAnswer)
+      return
+    }
+    begin()
+  }
+
+  private func begin() {
+    switch connect(to: upstream.address) {
+    case .connected(let descriptor), .inProgress(let descriptor):
+      loop.setDeadline(of: self, in: settings.timeout)
+      _ = upstream.noteConnection(descriptor, now: loop.now)
+      let probe = ProbeConnection(
+        loop, owning: descriptor, request: request, expected: settings.expectedStatus
+      ) {
+        [unowned self] in finished($0)
+      }
+      self.probe = probe
+      probe.begin()
+    // A full backlog says nothing about health; the next probe may find room.
+    case .busy: scheduleNext()
+    case .failed(let error):
+      finished(error.code == ENOENT || error.code == ECONNREFUSED ? .unreachable : .noGoodAnswer)
+    }
+  }
+
+  private func finished(_ verdict: ProbeVerdict) {
+    guard !isStopped else { return }
+    probe = nil
+    switch verdict {
+    case .good: upstream.noteGoodProbe(now: loop.now)
+    case .unreachable: upstream.noteBadProbe(isUnreachable: true, now: loop.now)
+    case .noGoodAnswer: upstream.noteBadProbe(isUnreachable: false, now: loop.now)
+    }
+    scheduleNext()
+  }
+
+  /// With jitter, so that the probes of many proxies, or of many upstreams, do not fall on one moment.
+  private func scheduleNext() {
+    let interval = upstream.state.operational == .up ? settings.interval : settings.intervalWhenDown
+    let spread = max(interval / 5, 1)
+    loop.setDeadline(of: self, in: interval + Int64.random(in: -spread...spread, using: &random))
+  }
+}
+
+/// What a probe has found.
+enum ProbeVerdict: Sendable {
+  case good
+  /// Nobody accepts.
+  case unreachable
+  /// Another status, no HTTP, an end before the answer's, or nothing in time.
+  case noGoodAnswer
+}
+
+/// The connection of one probe: sends the request, reads the whole answer, gives the verdict once.
+private final class ProbeConnection: Channel {
+  private let request: [UInt8]
+  private let expected: ClosedRange<Int>
+  private let verdict: (ProbeVerdict) -> Void
+  private var isSent = false
+  private var inbound = ByteBuffer()
+  private var body: BodyRelay?
+  private var isGood = false
+
+  /// More of an answer than this is not read.
+  private static let largestAnswer = 256 * 1024
+  private static let limits = HeadLimits(line: 65_536, head: 65_536, fields: 256)
+
+  init(
+    _ loop: EventLoop, owning descriptor: Int32, request: [UInt8], expected: ClosedRange<Int>,
+    verdict: @escaping (ProbeVerdict) -> Void
+  ) {
+    self.request = request
+    self.expected = expected
+    self.verdict = verdict
+    super.init(loop: loop, owning: descriptor)
+  }
+
+  func begin() {
+    open()
+    watchWrites()
+  }
+
+  override func becameReady(_ news: Readiness) {
+    if news.contains(.writable) { loop.enqueue(self, for: .sendRequests) }
+    if news.contains(.readable) { loop.enqueue(self, for: .receiveResponses) }
+  }
+
+  override func run(_ phase: Phase) {
+    if phase == .sendRequests { send() } else { receive() }
+  }
+
+  private func finish(_ result: ProbeVerdict) {
+    close()
+    verdict(result)
+  }
+
+  private func send() {
+    guard !isSent else { return }
+    unwatchWrites()
+    guard !hasFailed() else {
+      finish(.unreachable)
+      return
+    }
+    isSent = true
+    // A request of some hundred bytes fits into an empty socket buffer, or there is something wrong.
+    let result = request.withUnsafeBytes { SystemCalls.send(descriptor, $0) }
+    if result != .bytes(request.count) { finish(.noGoodAnswer) }
+  }
+
+  private func receive() {
+    while !isClosed {
+      let room = inbound.reserve(8192)
+      switch receive(into: room) {
+      case .bytes(let count):
+        inbound.commit(count)
+        if inbound.count > Self.largestAnswer { finish(.noGoodAnswer) } else { read() }
+      case .wouldBlock: return
+      case .end: finish(isGood && body?.mayEnd == true ? .good : .noGoodAnswer)
+      case .failed: finish(isSent ? .noGoodAnswer : .unreachable)
+      }
+    }
+  }
+
+  /// Reads the head from what was received so far; the body is counted, not kept.
+  private func read() {
+    if body == nil {
+      var head = ResponseHead()
+      let progress = inbound.withSpan {
+        head.read($0, limits: Self.limits, context: ResponseContext(isHead: false))
+      }
+      switch progress {
+      case .incomplete: return
+      case .rejected:
+        finish(.noGoodAnswer)
+        return
+      case .complete(let byteCount):
+        inbound.consume(byteCount)
+        guard !head.isInterim else {
+          if !inbound.isEmpty { read() }
+          return
+        }
+        isGood = expected.contains(head.status)
+        body = BodyRelay(head.framing, writesChunks: false, keepsTrailers: false, trailerLimits: Self.limits)
+      }
+    }
+    readBody()
+  }
+
+  private func readBody() {
+    let count = inbound.count
+    let slack = BodyRelay.slack
+    let rejected = withUnsafeTemporaryAllocation(byteCount: count + 2 * slack, alignment: 1) { memory in
+      UnsafeMutableRawBufferPointer(rebasing: memory[slack...]).copyMemory(from: inbound.bytes)
+      return body!.relay(memory, slack..<slack + count).rejection != nil
+    }
+    inbound.removeAll()
+    if rejected {
+      finish(.noGoodAnswer)
+    } else if body!.isComplete {
+      finish(isGood ? .good : .noGoodAnswer)
+    }
+  }
+}
