@@ -93,9 +93,8 @@ final class LocalPool: Timed {
   }
 
   /// The exchange that waits with this ticket, which it gives up with this call.
-  static func exchange(holding ticket: WaitingLine.Ticket, of pool: Pool, in pools: [LocalPool]) -> Exchange?
-  {
-    pools.lazy.filter { $0.pool === pool }.compactMap { $0.held.removeValue(forKey: ticket) }.first
+  func takeHeld(_ ticket: WaitingLine.Ticket) -> Exchange? {
+    held.removeValue(forKey: ticket)
   }
 
   /// Upstreams that nobody probes are found to be back by one of those that wait; and whatever was missed is seen now.

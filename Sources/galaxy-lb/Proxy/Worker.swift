@@ -118,7 +118,8 @@ final class Worker {
 
   /// The turn of a held request has come.
   func admit(_ pool: Pool, _ ticket: WaitingLine.Ticket) {
-    if let exchange = LocalPool.exchange(holding: ticket, of: pool, in: pools + retiredPools) {
+    let local = pools.first { $0.pool === pool } ?? retiredPools.first { $0.pool === pool }
+    if let exchange = local?.takeHeld(ticket) {
       exchange.turnHasCome()
     } else {
       // It has ended meanwhile.
