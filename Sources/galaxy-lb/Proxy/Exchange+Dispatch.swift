@@ -2,62 +2,56 @@ import EventLoop
 import SystemCalls
 import UpstreamPool
 
-/// How an exchange comes to an upstream: at once, after a while, or not at all.
+/// Carries out what `Placement` decides: connects, waits, or answers that there is no upstream.
 extension Exchange {
-  /// Milliseconds between two attempts at upstreams whose backlogs are all full.
-  private static let busyPause: Int64 = 10
   /// A request that must not be sent twice goes only on a connection that was used so recently that gunicorn, which
   /// closes after 2 s, can't have ended it meanwhile.
   private static let youngConnection: Int64 = 1_000
 
-  /// Sends a new request on its way.
+  /// Sends the request on its way.
   func dispatch() {
-    if state.attempts == 0 { pool.selector.noteRequest() }
-    // Those that wait were here first.
-    if heldSince == 0, pool.pool.line.isOccupied {
-      waitInLine()
-    } else {
-      chooseUpstream()
-    }
-  }
-
-  private func chooseUpstream() {
-    if attempt(.eligible) { return }
-    if sawBusyUpstream {
-      waitForBusyUpstream()
-    } else if mayWait {
-      waitInLine()
-    } else if !attempt(.anything) {
-      if sawBusyUpstream { waitForBusyUpstream() } else { giveUp() }
-    }
-  }
-
-  /// Tries the upstreams within `scope`, one after the other. True when the request has gone its way.
-  private func attempt(_ scope: PoolSelector.Scope) -> Bool {
-    while let chosen = pool.selector.choose(scope, excluding: tried, now: worker.loop.now) {
-      if let kept = takeKeptConnection(to: chosen) {
-        attach(kept, isReused: true)
-        return true
+    let connectTimeout = worker.site.settings.timeouts.connect
+    while true {
+      switch placement.next(&pool.selector, now: worker.loop.now, connectTimeout: connectTimeout) {
+      case .use(let upstream):
+        if reach(upstream) { return }
+      case .waitInLine(let milliseconds):
+        waitInLine(atMost: milliseconds)
+        return
+      case .pause(let milliseconds):
+        worker.loop.setDeadline(of: self, in: milliseconds)
+        return
+      case .giveUp(let reason):
+        giveUp(reason)
+        return
       }
-      if connect(to: chosen, scope) { return true }
     }
-    return false
   }
 
-  private func takeKeptConnection(to chosen: Upstream) -> UpstreamConnection? {
-    guard !needsFreshConnection else { return nil }
-    return pool.takeKept(
-      chosen.index, generation: chosen.generation,
-      maximumIdle: state.isIdempotent ? .max : Self.youngConnection, now: worker.loop.now)
+  private func giveUp(_ reason: Placement.GiveUp) {
+    switch reason {
+    case .nothingEligible: answer(status: 503, .noUpstream)
+    case .waitedTooLong: answer(status: 503, .holdExpired)
+    case .failed(.busy): answer(status: 503, .upstreamFailed(.busy))
+    case .failed(.connectTimedOut): answer(status: 504, .upstreamFailed(.connectTimedOut))
+    case .failed(let failure): answer(status: 502, .upstreamFailed(failure))
+    }
   }
 
-  /// Makes a connection. True when the request has gone its way; otherwise this upstream is out for it.
-  private func connect(to chosen: Upstream, _ scope: PoolSelector.Scope) -> Bool {
+  // MARK: Connections
+
+  /// Sends it to `chosen` on a kept or a new connection. True when the request has gone its way.
+  private func reach(_ chosen: Upstream) -> Bool {
+    if let kept = takeKeptConnection(to: chosen) {
+      attach(kept, isReused: true)
+      return true
+    }
     let now = worker.loop.now
     switch SystemCalls.connect(to: chosen.address) {
     case .connected(let descriptor):
+      let wasEligible = chosen.state.isEligible
       // Another process than before has to show first that it answers; nothing was sent to it yet.
-      if chosen.noteConnection(descriptor, now: now), scope == .eligible, !chosen.state.isEligible {
+      if chosen.noteConnection(descriptor, now: now), wasEligible, !chosen.state.isEligible {
         _ = Descriptor(owning: descriptor)
         return false
       }
@@ -68,9 +62,7 @@ extension Exchange {
       attach(
         UpstreamConnection(worker, pool, chosen, owning: descriptor, isConnecting: true), isReused: false)
       return true
-    case .busy:
-      sawBusyUpstream = true
-      tried.insert(chosen.index)
+    case .busy: placement.wasBusy(chosen)
     case .failed(let error) where error.isExhaustion:
       worker.log.error("no connection to an upstream can be made", ["error": error])
       answer(status: 503, .resourcesExhausted)
@@ -79,10 +71,16 @@ extension Exchange {
       worker.log.debug("upstream unreachable", ["upstream": chosen.settings.name, "error": error])
       pool.statistics(chosen).note(.unreachable)
       chosen.noteFailure(.unreachable, now: now)
-      lastFailure = .unreachable
-      tried.insert(chosen.index)
+      placement.failed(chosen, .unreachable)
     }
     return false
+  }
+
+  private func takeKeptConnection(to chosen: Upstream) -> UpstreamConnection? {
+    guard !needsFreshConnection else { return nil }
+    return pool.takeKept(
+      chosen.index, generation: chosen.generation,
+      maximumIdle: state.isIdempotent ? .max : Self.youngConnection, now: worker.loop.now)
   }
 
   private func attach(_ connection: UpstreamConnection, isReused: Bool) {
@@ -97,63 +95,16 @@ extension Exchange {
     connection.carry(self, isReused: isReused)
   }
 
-  private func giveUp() {
-    if let lastFailure {
-      answer(status: lastFailure == .connectTimedOut ? 504 : 502, .upstreamFailed(lastFailure))
-    } else {
-      answer(status: 503, .noUpstream)
-    }
-  }
-
-  // MARK: Full backlogs
-
-  /// All backlogs are full. That passes quickly, so the request waits within the connect time-out.
-  private func waitForBusyUpstream() {
-    let loop = worker.loop
-    if connectingSince == 0 { connectingSince = loop.now }
-    guard loop.now - connectingSince < worker.site.settings.timeouts.connect else {
-      answer(status: 503, .upstreamFailed(.busy))
-      return
-    }
-    loop.setDeadline(of: self, in: Self.busyPause)
-  }
+  // MARK: Waiting
 
   /// The pause after full backlogs, or the time of waiting in line, is over.
   func waitIsOver() {
-    if ticket != nil {
-      leaveLine()
-      answer(status: 503, .holdExpired)
-    } else {
-      sawBusyUpstream = false
-      tried = UpstreamSet()
-      chooseUpstream()
-    }
-  }
-
-  // MARK: Waiting in line
-
-  /// Whether there will be an upstream for it: one that is full now, or one that is expected back.
-  private var mayWait: Bool {
-    let upstreams = pool.pool.upstreams
-    if upstreams.contains(where: { $0.state.isEligible && !tried.contains($0.index) }) { return true }
-    if pool.pool.hasEligible { return false }
-    return pool.pool.settings.hold.time > 0 && pool.pool.isExpectedBack(now: worker.loop.now)
-  }
-
-  /// The longest wait: as long as requests are held, and at least as long as a connection may take.
-  private var longestWait: Int64 {
-    max(pool.pool.settings.hold.time, worker.site.settings.timeouts.connect)
+    if ticket != nil { leaveLine() } else { placement.pauseIsOver() }
+    dispatch()
   }
 
   /// Waits, its body unread, until an upstream has room for it.
-  private func waitInLine() {
-    let loop = worker.loop
-    if heldSince == 0 { heldSince = loop.now }
-    let left = longestWait - (loop.now - heldSince)
-    guard left > 0 else {
-      answer(status: 503, .holdExpired)
-      return
-    }
+  private func waitInLine(atMost milliseconds: Int64) {
     guard let ticket = pool.pool.line.join(owner: worker.number, bytes: request.count + client.inbound.count)
     else {
       answer(status: 503, .holdRefused)
@@ -161,7 +112,7 @@ extension Exchange {
     }
     self.ticket = ticket
     pool.hold(self, ticket)
-    loop.setDeadline(of: self, in: left)
+    worker.loop.setDeadline(of: self, in: milliseconds)
     // An upstream may have become free between the last look and the joining.
     pool.pool.admitWaiting()
   }
@@ -173,23 +124,28 @@ extension Exchange {
     pool.letGo(ticket)
     // When its turn has come at this very moment, the message that says so finds nobody, and is answered there.
     _ = pool.pool.line.leave(ticket)
-    noteHeld()
+    noteWaited()
   }
 
   /// Its turn has come.
   func turnHasCome() {
+    let waited = noteWaited()
+    let line = pool.pool.line
     ticket = nil
     worker.loop.remove(self)
-    let line = pool.pool.line
-    noteHeld()
-    sawBusyUpstream = false
-    tried = UpstreamSet()
-    chooseUpstream()
-    line.arrive(waited: worker.loop.now - heldSince)
+    placement.turnHasCome()
+    dispatch()
+    // Only now, when its lease counts, is it no longer on its way.
+    line.arrive(waited: waited)
   }
 
-  private func noteHeld() {
-    record.held = (worker.loop.now - heldSince) * 1_000_000
+  /// Writes down, and returns, for how many milliseconds it has waited.
+  @discardableResult
+  private func noteWaited() -> Int64 {
+    guard let since = placement.waitingSince else { return 0 }
+    let waited = worker.loop.now - since
+    record.held = waited * 1_000_000
+    return waited
   }
 
   /// While it waits: tries an upstream that nobody has asked for a while, if there is one. Only traffic can find out

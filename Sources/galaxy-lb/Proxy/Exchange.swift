@@ -30,16 +30,13 @@ final class Exchange: Timed {
   /// The response goes to the client until the connection ends: only a reset can tell it that something is missing.
   private var endsWithConnection = false
 
-  var tried = UpstreamSet()
-  var sawBusyUpstream = false
+  /// Where it may still go.
+  var placement = Placement()
+  /// A kept connection has failed it: no other one will do.
   var needsFreshConnection = false
-  var lastFailure: UpstreamFailure?
-  var connectingSince: Int64 = 0
 
   /// Its place among those that wait for an upstream.
   var ticket: WaitingLine.Ticket?
-  /// Milliseconds; 0 when it never waited.
-  var heldSince: Int64 = 0
 
   /// What is told about it afterwards.
   var record = ExchangeRecord()
@@ -176,10 +173,9 @@ final class Exchange: Timed {
     case .redispatch:
       record.retries += 1
       pool.statistics(chosen).retries.add()
-      lastFailure = failure
       requestSent = 0
       needsFreshConnection = true
-      if !isStale { tried.insert(chosen.index) }
+      if isStale { placement.foundStaleConnection(failure) } else { placement.failed(chosen, failure) }
       dispatch()
     case .answer(let status): answer(status: status, .upstreamFailed(failure))
     case .cut: cut(.upstreamFailed(failure))
@@ -346,12 +342,8 @@ final class Exchange: Timed {
     uploadBegan = false
     keepsClient = true
     endsWithConnection = false
-    tried = UpstreamSet()
-    sawBusyUpstream = false
+    placement = Placement()
     needsFreshConnection = false
-    lastFailure = nil
-    connectingSince = 0
-    heldSince = 0
     worker.giveBack(self)
   }
 }
