@@ -41,6 +41,7 @@ let package = Package(
     .testTarget(name: "ArchitectureTests"),
     .testTarget(name: "HTTP1Tests", dependencies: ["HTTP1", "HTTP1Invariants"]),
     .testTarget(name: "SystemCallsTests", dependencies: ["SystemCalls"]),
+    .testTarget(name: "EventLoopTests", dependencies: ["EventLoop", "SystemCalls"]),
     .testTarget(name: "UpstreamPoolTests", dependencies: ["UpstreamPool", "SystemCalls"]),
     .testTarget(name: "YAMLTests", dependencies: ["YAML"]),
     .testTarget(name: "GalaxyLBTests", dependencies: ["galaxy-lb"]),

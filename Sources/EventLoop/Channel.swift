@@ -92,7 +92,7 @@ open class Channel: Timed {
   public final func giveUp() -> Int32? {
     guard !isClosed else { return nil }
     let number = descriptor
-    loop.remove(self)
+    loop.retire(self)
     if isOpen {
       event_del(readEvent)
       if isWatchingWrites, let writeEvent { event_del(writeEvent) }

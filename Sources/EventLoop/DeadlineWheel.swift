@@ -4,7 +4,7 @@
 open class Timed {
   /// Milliseconds on the loop's clock; `never` for none.
   public final fileprivate(set) var deadline = Timed.never
-  /// The tick whose slot this is linked into, or one of the two below.
+  /// The tick whose slot this is linked into, or one of those below.
   fileprivate final var slotTick = Timed.unlinked
   // Neighbours in the slot's list. Unowned: whoever owns this object removes it from the wheel before it goes.
   fileprivate final var next: Unmanaged<Timed>?
@@ -14,6 +14,8 @@ open class Timed {
   fileprivate static let unlinked: Int64 = -1
   /// Out of the wheel, and about to be told.
   fileprivate static let due: Int64 = -2
+  /// Out of the wheel for good.
+  fileprivate static let retired: Int64 = -3
 
   public init() {}
 
@@ -40,6 +42,7 @@ struct DeadlineWheel {
 
   /// Sets the deadline, in milliseconds. Returns true when the wheel has to be woken earlier than before for it.
   mutating func set(_ timed: Timed, to deadline: Int64) -> Bool {
+    guard timed.slotTick != Timed.retired else { return false }
     timed.deadline = deadline
     // A tick starts before what is due in it, so the deadline's own tick is over one tick later.
     let wanted = max(deadline / Self.tick + 1, currentTick + 1)
@@ -56,15 +59,22 @@ struct DeadlineWheel {
   mutating func remove(_ timed: Timed) {
     timed.deadline = Timed.never
     if timed.slotTick >= 0 { unlink(timed) }
-    timed.slotTick = Timed.unlinked
+    if timed.slotTick == Timed.due { timed.slotTick = Timed.unlinked }
+  }
+
+  /// Takes it out for good: it may go at any time from now on, so that it must not be linked again.
+  mutating func retire(_ timed: Timed) {
+    remove(timed)
+    timed.slotTick = Timed.retired
   }
 
   /// Forgets the deadline; the object stays linked until its slot comes round.
   func clear(_ timed: Timed) {
     timed.deadline = Timed.never
+    if timed.slotTick == Timed.due { timed.slotTick = Timed.unlinked }
   }
 
-  /// True, once, for what `advance` has found due, unless it was removed or set anew since.
+  /// True, once, for what `advance` has found due, unless it was removed, cleared or set anew since.
   func takeDue(_ timed: Timed) -> Bool {
     guard timed.slotTick == Timed.due else { return false }
     timed.slotTick = Timed.unlinked

@@ -118,8 +118,17 @@ public final class EventLoop {
       running.removeAll(keepingCapacity: true)
     }
     isTurnScheduled = false
-    if queues.contains(where: { !$0.isEmpty }) { scheduleTurn() }
+    if queues.contains(where: { !$0.isEmpty }) { scheduleTurnBehindPoll() }
     releaseClosedChannels()
+  }
+
+  /// libevent runs what is made active in its own pass before it polls again, so that a channel which always has more
+  /// to do would keep the loop from ever looking at the others. What a timer makes active comes behind the poll.
+  private func scheduleTurnBehindPoll() {
+    isTurnScheduled = true
+    nowNanoseconds = Self.readClock()
+    var interval = timeval()
+    event_add(turnEvent, &interval)
   }
 
   func releaseAtEndOfTurn(_ channel: Channel) {
@@ -136,7 +145,8 @@ public final class EventLoop {
 
   // MARK: Deadlines
 
-  /// Calls `timed.deadlinePassed` in so many milliseconds, in place of any deadline it had.
+  /// Calls `timed.deadlinePassed` in so many milliseconds, in place of any deadline it had. A channel that is closed
+  /// gets none: the wheel does not keep alive what it names.
   public func setDeadline(of timed: Timed, in milliseconds: Int64) {
     let (deadline, overflow) = now.addingReportingOverflow(milliseconds)
     if wheel.set(timed, to: overflow ? Timed.never - 1 : deadline) { armTimer() }
@@ -150,6 +160,11 @@ public final class EventLoop {
   /// Takes `timed` out of the wheel, before it goes.
   public func remove(_ timed: Timed) {
     wheel.remove(timed)
+  }
+
+  /// Takes a channel that closes out of the wheel for good.
+  func retire(_ channel: Channel) {
+    wheel.retire(channel)
   }
 
   private func armTimer() {

@@ -54,6 +54,6 @@ public final class MailboxReader<Message: Sendable>: Channel {
 
   public override func run(_ phase: Phase) {
     readiness.remove(.readable)
-    for message in mailbox.takeAll() { body(message) }
+    for message in mailbox.takeAll() where !isClosed { body(message) }
   }
 }

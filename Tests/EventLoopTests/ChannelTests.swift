@@ -1,0 +1,276 @@
+import Glibc
+import SystemCalls
+import Testing
+
+@testable import EventLoop
+
+@Suite struct ChannelTests {
+  @Test(arguments: ConnectedPair.Kind.allCases)
+  func bytesAndTheEndAreTold(_ kind: ConnectedPair.Kind) throws {
+    let loop = try EventLoop()
+    let journal = Journal()
+    let pair = try ConnectedPair(kind)
+    let channel = Recorder("a", journal, on: loop, owning: pair.takeLeft())
+    channel.open()
+    channel.whenReady = { channel, news in
+      if channel.drain() {
+        channel.close()
+        loop.stop()
+      } else if news.contains(.readable) {
+        pair.closeRight()
+      }
+    }
+    sendAll(pair.right, "hello")
+    loop.runBounded()
+    channel.whenReady = nil
+    #expect(journal.entries.contains(.received("a", "hello")))
+    #expect(journal.entries.last == .ended("a"))
+  }
+
+  /// An end that comes while nothing is read, because of back-pressure, is known; what came before it is not lost.
+  @Test(arguments: ConnectedPair.Kind.allCases)
+  func theEndIsNoticedWithoutReading(_ kind: ConnectedPair.Kind) throws {
+    let loop = try EventLoop()
+    let journal = Journal()
+    let pair = try ConnectedPair(kind)
+    let channel = Recorder("a", journal, on: loop, owning: pair.takeLeft())
+    channel.open()
+    channel.whenReady = { channel, news in
+      if news.contains(.peerClosed) { loop.stop() } else { endSending(pair.right) }
+    }
+    sendAll(pair.right, "last words")
+    loop.runBounded()
+    channel.whenReady = nil
+    #expect(channel.readiness.isSuperset(of: [.readable, .peerClosed]))
+    // In pieces: a short read does not take the end away.
+    #expect(channel.drain(pieces: 8))
+    #expect(
+      journal.entries.suffix(3) == [.received("a", "last wor"), .received("a", "ds"), .ended("a")])
+    channel.close()
+  }
+
+  @Test func whatIsNotReadIsToldOnce() throws {
+    let loop = try EventLoop()
+    let journal = Journal()
+    let pair = try ConnectedPair(.unix)
+    let channel = Recorder("a", journal, on: loop, owning: pair.takeLeft())
+    channel.open()
+    sendAll(pair.right, "x")
+    for _ in 0..<5 { loop.runOneTurn() }
+    #expect(journal.entries == [.ready("a", Readiness.readable.rawValue)])
+    #expect(!channel.drain())
+    #expect(channel.readiness.isEmpty)
+    channel.close()
+  }
+
+  @Test(arguments: ConnectedPair.Kind.allCases)
+  func writabilityIsToldAfterASendThatWouldBlock(_ kind: ConnectedPair.Kind) throws {
+    let loop = try EventLoop()
+    let journal = Journal()
+    let pair = try ConnectedPair(kind)
+    let channel = Recorder("a", journal, on: loop, owning: pair.takeLeft())
+    channel.open()
+    let sent = fill(channel.descriptor)
+    channel.watchWrites()
+    loop.runOneTurn()
+    #expect(journal.entries.isEmpty)
+
+    channel.whenReady = { _, news in if news.contains(.writable) { loop.stop() } }
+    var received = 0
+    let reader = Recorder("b", Journal(), on: loop, owning: dup(pair.right))
+    reader.whenReady = { reader, _ in received += countAll(reader) }
+    reader.open()
+    loop.runBounded()
+    #expect(channel.readiness.contains(.writable))
+    #expect(received > 0 && received <= sent)
+
+    let before = journal.entries.count
+    channel.readiness.remove(.writable)
+    channel.unwatchWrites()
+    _ = fill(channel.descriptor)
+    loop.runOneTurn()
+    #expect(journal.entries.count == before)
+    channel.whenReady = nil
+    reader.whenReady = nil
+    reader.close()
+    channel.close()
+  }
+
+  /// Sends until the socket takes no more; how many bytes that were.
+  private func fill(_ descriptor: Int32) -> Int {
+    let piece = [UInt8](repeating: 0x61, count: 65_536)
+    var sent = 0
+    while case .bytes(let count) = piece.withUnsafeBytes({ SystemCalls.send(descriptor, $0) }) {
+      sent += count
+    }
+    return sent
+  }
+
+  private func countAll(_ channel: Channel) -> Int {
+    var buffer = [UInt8](repeating: 0, count: 65_536)
+    var received = 0
+    while case .bytes(let count) = buffer.withUnsafeMutableBytes({ channel.receive(into: $0) }) {
+      received += count
+    }
+    return received
+  }
+
+  // MARK: Failure
+
+  /// Guards against a reset that libevent reports together with the last bytes before it, as if there were only
+  /// those.
+  @Test(arguments: ConnectedPair.Kind.allCases)
+  func aResetThatCameWithDataIsNoticed(_ kind: ConnectedPair.Kind) throws {
+    let loop = try EventLoop()
+    let journal = Journal()
+    let pair = try ConnectedPair(kind)
+    let channel = Recorder("a", journal, on: loop, owning: pair.takeLeft())
+    sendAll(channel.descriptor, "unread")
+    sendAll(pair.right, "bye")
+    if kind == .tcp { resetOnClose(pair.right) }
+    pair.closeRight()
+    channel.open()
+    channel.whenReady = { channel, _ in if channel.drain() { loop.stop() } }
+    loop.runBounded()
+    channel.whenReady = nil
+    #expect(journal.entries.contains(.received("a", "bye")))
+    #expect(journal.entries.last == .failed("a", ECONNRESET))
+    // It stays so.
+    #expect(channel.drain())
+    #expect(channel.hasFailed())
+    channel.close()
+  }
+
+  @Test func aResetIsSeenWithoutReading() throws {
+    let loop = try EventLoop()
+    let pair = try ConnectedPair(.tcp)
+    let channel = Recorder("a", Journal(), on: loop, owning: pair.takeLeft())
+    channel.open()
+    #expect(!channel.hasFailed())
+    sendAll(pair.right, "unread")
+    resetOnClose(pair.right)
+    pair.closeRight()
+    #expect(channel.hasFailed())
+    channel.close()
+    #expect(channel.hasFailed(), "what was known is not forgotten")
+  }
+
+  // MARK: The end
+
+  @Test(arguments: ConnectedPair.Kind.allCases)
+  func closingEndsEverythingOnce(_ kind: ConnectedPair.Kind) throws {
+    let loop = try EventLoop()
+    let journal = Journal()
+    let pair = try ConnectedPair(kind)
+    let number = pair.takeLeft()
+    let inode = try #require(inodeNumber(of: number))
+    let other = dup(pair.right)
+    defer { _ = Glibc.close(other) }
+    do {
+      let channel = Recorder("a", journal, on: loop, owning: number)
+      channel.open()
+      channel.watchWrites()
+      loop.enqueue(channel, for: .sendRequests)
+      loop.setDeadline(of: channel, in: 0)
+      channel.close()
+      #expect(channel.isClosed && channel.descriptor == -1)
+      channel.close()
+      #expect(channel.giveUp() == nil)
+      loop.enqueue(channel, for: .sendRequests)
+    }
+    #expect(!isOpen(number, inode: inode))
+    #expect(journal.entries.isEmpty, "it must live until the end of the turn")
+    sendIfPossible(other)
+    loop.runOneTurn()
+    #expect(journal.entries == [.gone("a")])
+  }
+
+  private func sendIfPossible(_ descriptor: Int32) {
+    _ = [UInt8](repeating: 0, count: 1).withUnsafeBytes { SystemCalls.send(descriptor, $0) }
+  }
+
+  @Test func givingUpLeavesTheDescriptorOpen() throws {
+    let loop = try EventLoop()
+    let journal = Journal()
+    let pair = try ConnectedPair(.unix)
+    let number = pair.takeLeft()
+    let inode = try #require(inodeNumber(of: number))
+    do {
+      let channel = Recorder("a", journal, on: loop, owning: number)
+      channel.open()
+      #expect(channel.giveUp() == number)
+    }
+    defer { _ = Glibc.close(number) }
+    #expect(isOpen(number, inode: inode))
+    sendAll(pair.right, "x")
+    loop.runOneTurn()
+    #expect(journal.entries == [.gone("a")])
+  }
+
+  /// All are ready in the same turn of libevent, and the first that is told closes the others and itself.
+  @Test func closingOthersInACallbackKeepsThemSilent() throws {
+    let loop = try EventLoop()
+    let journal = Journal()
+    let pairs = try (0..<4).map { _ in try ConnectedPair(.unix) }
+    var channels = pairs.enumerated().map { index, pair in
+      Recorder("\(index)", journal, on: loop, owning: pair.takeLeft())
+    }
+    let inodes = channels.map { ($0.descriptor, inodeNumber(of: $0.descriptor)) }
+    for (channel, pair) in zip(channels, pairs) {
+      channel.open()
+      sendAll(pair.right, "x")
+      channel.whenReady = { _, _ in
+        for channel in channels {
+          loop.enqueue(channel, for: .receiveRequests)
+          channel.close()
+          channel.whenReady = nil
+        }
+        channels.removeAll()
+        loop.stop()
+      }
+    }
+    loop.runBounded()
+    loop.runOneTurn()
+    #expect(journal.entries.first == .ready("0", Readiness.readable.rawValue))
+    let gone = journal.entries.dropFirst().map { "\($0)" }.sorted()
+    #expect(gone == (0..<4).map { "\(Journal.Entry.gone("\($0)"))" })
+    for (number, inode) in inodes { #expect(!isOpen(number, inode: inode ?? 0)) }
+  }
+
+  /// One that only the loop knows lives while it runs, and goes at the end of the turn in which it closes itself.
+  @Test func aChannelMayCloseItselfWhileItRuns() throws {
+    let loop = try EventLoop()
+    let journal = Journal()
+    let pair = try ConnectedPair(.unix)
+    do {
+      let channel = Recorder("a", journal, on: loop, owning: pair.takeLeft())
+      channel.open()
+      channel.whenReady = { channel, _ in loop.enqueue(channel, for: .receiveRequests) }
+      channel.whenRun = { channel, _ in
+        channel.close()
+        #expect(!journal.entries.contains(.gone("a")))
+        #expect(channel.name == "a")
+      }
+    }
+    sendAll(pair.right, "x")
+    loop.runOneTurn()
+    #expect(
+      journal.entries == [.ready("a", Readiness.readable.rawValue), .ran("a", .receiveRequests), .gone("a")])
+  }
+
+  @Test func whatIsClosedLastGoesWithTheLoop() throws {
+    let journal = Journal()
+    let pair = try ConnectedPair(.unix)
+    do {
+      let loop = try EventLoop()
+      let channel = Recorder("a", journal, on: loop, owning: pair.takeLeft())
+      channel.open()
+      sendAll(pair.right, "x")
+      loop.runOneTurn()
+      // A look for a failure is still to come.
+      #expect(!channel.drain())
+      channel.close()
+    }
+    #expect(journal.entries.last == .gone("a"))
+  }
+}
