@@ -33,10 +33,13 @@ public struct PoolSelector {
     return nil
   }
 
-  /// An upstream that was down, and that this request is to try: one after each pause.
+  /// An upstream that was down, and that this request is to try: one after each pause. A backup is not tried while
+  /// others serve.
   public func chooseTrial(excluding tried: UpstreamSet, now: Int64) -> Upstream? {
     pool.upstreams.first {
-      $0.state.isLastResort && !tried.contains($0.index) && $0.takeTrial(now: now)
+      $0.state.isLastResort && !tried.contains($0.index)
+        && !($0.settings.backup && pool.upstreams.contains { pool.isOf(.eligible, $0) })
+        && $0.takeTrial(now: now)
     }
   }
 

@@ -14,15 +14,16 @@ public enum DispatchState: UInt8, Comparable, Sendable, CaseIterable {
 
 /// Whether a request that failed upstream may be sent again (RFC 9110 9.2.2, RFC 9112 9.3.1):
 ///
-/// | dispatch      | idempotent, request replayable | otherwise |
-/// |---------------|--------------------------------|-----------|
-/// | nothingSent   | again                          | again     |
-/// | headSent      | again                          | give up   |
-/// | bodySent      | again                          | give up   |
-/// | responseBegun | give up                        | give up   |
+/// | dispatch      | idempotent | not idempotent |
+/// |---------------|------------|----------------|
+/// | nothingSent   | again      | again          |
+/// | headSent      | again      | give up        |
+/// | bodySent      | again      | give up        |
+/// | responseBegun | give up    | give up        |
 ///
-/// A time-out is never followed by another attempt once something was sent: the first may still be working.
-/// Attempts are bounded, so that retries can't multiply an overload.
+/// What is not all at hand any more can't be sent again, whatever the table says. A time-out is never followed by
+/// another attempt once something was sent: the first may still be working. Nor is an answer that is not HTTP: it was
+/// the answer. Attempts are bounded, so that retries can't multiply an overload.
 public enum Redispatch: Equatable, Sendable {
   case again
   case giveUp

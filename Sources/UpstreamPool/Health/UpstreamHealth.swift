@@ -22,6 +22,8 @@ struct UpstreamHealth: Sendable {
   private var goodProbesInARow = 0
   private var pause = firstPause
   private var nextTrial: Int64 = 0
+  /// Somebody tries it.
+  private var isOnTrial = false
 
   /// True when failures are remembered that a success would forget.
   var isSuspicious: Bool { failuresInARow > 0 }
@@ -49,8 +51,12 @@ struct UpstreamHealth: Sendable {
     goodProbesInARow = 0
     failuresInARow += 1
     if state != .up {
-      pause = min(pause * 2, Self.longestPause)
-      nextTrial = now + pause
+      // What was under way when it died, or was sent there as the last resort, is no trial.
+      if isOnTrial {
+        isOnTrial = false
+        pause = min(pause * 2, Self.longestPause)
+        nextTrial = now + pause
+      }
       if failure.isConclusive { fall(now) }
     } else if failure.isConclusive || failuresInARow >= settings.fall {
       nextTrial = now + pause
@@ -63,6 +69,7 @@ struct UpstreamHealth: Sendable {
     guard !settings.isProbed, state != .up, now >= nextTrial else { return false }
     // A trial that never ends (a client that leaves) must not be the last one.
     nextTrial = now + Self.longestPause
+    isOnTrial = true
     state = .starting
     return true
   }
