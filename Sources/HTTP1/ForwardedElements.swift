@@ -71,8 +71,26 @@ public struct ForwardedElements: Sendable {
 
   /// RFC 7239 6: an address, in brackets for IPv6, `unknown` or an obfuscated name, with or without a port.
   private func node(_ bytes: Span<UInt8>, _ value: Range<Int>) -> Range<Int>? {
-    guard let end = Authority.endOfHost(bytes, value), end > value.lowerBound else { return nil }
+    guard let end = Authority.endOfHost(bytes, value), end > value.lowerBound,
+      end == value.upperBound || isNodePort(bytes, end + 1..<value.upperBound)
+    else { return nil }
     if bytes[value.lowerBound] == 0x5B { return value.lowerBound + 1..<end - 1 }
+    // It becomes an element of a list, where a comma would make two of it.
+    for index in value.lowerBound..<end where !isNodeByte(bytes[index]) { return nil }
     return value.lowerBound..<end
+  }
+
+  /// RFC 7239 6.2, 6.3: digits, or an obfuscated port. A second colon shows an IPv6 address without its brackets.
+  private func isNodePort(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Bool {
+    for index in range where !isNodeByte(bytes[index]) { return false }
+    return !range.isEmpty
+  }
+
+  /// ALPHA, DIGIT, `.`, `_` and `-`.
+  private func isNodeByte(_ byte: UInt8) -> Bool {
+    switch byte {
+    case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F: true
+    default: false
+    }
   }
 }

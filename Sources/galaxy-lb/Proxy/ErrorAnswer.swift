@@ -70,9 +70,12 @@ enum ErrorAnswer {
 
 /// The date format of RFC 9110 5.6.7.
 enum HTTPDate {
-  /// The time now, `Sun, 06 Nov 1994 08:49:37 GMT`.
-  static func now() -> String {
-    var seconds = time(nil)
+  /// The time now.
+  static func now() -> String { text(time(nil)) }
+
+  /// A time in seconds since 1970-01-01T00:00:00Z as `Sun, 06 Nov 1994 08:49:37 GMT`.
+  static func text(_ time: time_t) -> String {
+    var seconds = time
     var parts = tm()
     gmtime_r(&seconds, &parts)
     let days = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]

@@ -282,7 +282,9 @@ final class Exchange: Timed {
 
   /// The response was received to its end. `connectionPersists`: the upstream connection can take another request.
   func responseCompleted(connectionPersists: Bool) {
-    let ending = state.responseCompleted(upstreamPersists: connectionPersists, keepsClient: keepsClient)
+    let ending = state.responseCompleted(
+      upstreamPersists: connectionPersists, isAllSent: requestSent == request.count && upload.isEmpty,
+      keepsClient: keepsClient)
     if let connection = upstream {
       upstream = nil
       if ending.keepsUpstream { connection.keep() } else { connection.drop() }

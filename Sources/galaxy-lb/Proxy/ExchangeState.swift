@@ -195,12 +195,14 @@ struct ExchangeState: Sendable {
   ///
   /// - Parameters:
   ///   - upstreamPersists: the response's head and framing allow another request.
+  ///   - isAllSent: the upstream's socket has taken all that was received of the request. Where it has not, the
+  ///     next request would be read as the rest of this one's body.
   ///   - keepsClient: what `responseHeadArrived` decided.
-  mutating func responseCompleted(upstreamPersists: Bool, keepsClient: Bool) -> Ending {
+  mutating func responseCompleted(upstreamPersists: Bool, isAllSent: Bool, keepsClient: Bool) -> Ending {
     response = .complete
     let isRequestDone = request == .complete
     let client: Ending.Client = !keepsClient ? .close : isRequestDone ? .keep : .discardRequest
-    return Ending(client: client, keepsUpstream: upstreamPersists && isRequestDone)
+    return Ending(client: client, keepsUpstream: upstreamPersists && isRequestDone && isAllSent)
   }
 
   /// The proxy answers itself. The client's connection is kept only if its request was read to the end.
