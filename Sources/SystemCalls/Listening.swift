@@ -14,6 +14,7 @@ public enum Listening {
   /// Seconds after which a silent connection is accepted, or dropped, all the same (TCP_DEFER_ACCEPT).
   private static let deferralSeconds: Int32 = 5
   private static let backlog: Int32 = 4096
+  private static let unixMode: mode_t = 0o660
 
   /// Makes `count` sockets on the same address: with SO_REUSEPORT for TCP, so that the kernel spreads connections;
   /// one socket and duplicates of it for a unix path. All are non-blocking. The caller owns the descriptors.
@@ -83,14 +84,19 @@ public enum Listening {
     let socket = Descriptor(
       owning: try retryingInterrupts("socket") { Glibc.socket(AF_UNIX, nonBlockingStream, 0) })
     let number = socket.number
-    // The mode must be right from the first moment, not after a chmod(2).
-    let before = umask(0o117)
-    defer { umask(before) }
+    // The mode must not be wider at any moment: Linux makes the file with the socket's own, less the umask(2), which
+    // belongs to all threads and is left alone.
+    try retryingInterrupts("fchmod") { fchmod(number, unixMode) }
     try retryingInterrupts("bind") { address.withPointer { bind(number, $0, $1) } }
-    try retryingInterrupts("listen") { listen(number, backlog) }
     var result: [Int32] = []
-    for _ in 1..<max(count, 1) {
-      result.append(try retryingInterrupts("fcntl") { fcntl(number, F_DUPFD_CLOEXEC, 0) })
+    do {
+      try retryingInterrupts("chmod") { chmod(path, unixMode) }
+      try retryingInterrupts("listen") { listen(number, backlog) }
+      for _ in 1..<max(count, 1) { result.append(try duplicate(number)) }
+    } catch {
+      for number in result { _ = close(number) }
+      _ = unlink(path)
+      throw error
     }
     result.append(socket.release())
     return result
@@ -113,23 +119,41 @@ public enum Listening {
   /// socket.
   public static func inherited() throws(SystemError) -> [Int32] {
     defer { for name in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"] { unsetenv(name) } }
-    guard let process = getenv("LISTEN_PID").flatMap({ Int32(String(cString: $0)) }), process == getpid(),
-      let count = getenv("LISTEN_FDS").flatMap({ Int32(String(cString: $0)) }), count > 0
-    else { return [] }
-    var result: [Int32] = []
-    for number in 3..<3 + count {
-      var isListening: Int32 = 0
-      var length = socklen_t(MemoryLayout<Int32>.size)
-      try retryingInterrupts("getsockopt") {
-        getsockopt(number, SOL_SOCKET, SO_ACCEPTCONN, &isListening, &length)
+    return try takeOver(
+      passedSockets(
+        process: getenv("LISTEN_PID").map { String(cString: $0) },
+        count: getenv("LISTEN_FDS").map { String(cString: $0) }))
+  }
+
+  /// The descriptors that the values of `LISTEN_PID` and `LISTEN_FDS` speak of.
+  static func passedSockets(process: String?, count: String?) -> Range<Int32> {
+    let first: Int32 = 3
+    guard let process = process.flatMap({ Int32($0) }), process == getpid(),
+      let count = count.flatMap({ Int32($0) }), count > 0, count <= Int32.max - first
+    else { return first..<first }
+    return first..<first + count
+  }
+
+  static func takeOver(_ numbers: Range<Int32>) throws(SystemError) -> [Int32] {
+    for number in numbers {
+      guard try option(number, SO_ACCEPTCONN) != 0 else {
+        throw SystemError(call: "getsockopt", code: ENOTCONN)
       }
-      guard isListening != 0 else { throw SystemError(call: "getsockopt", code: ENOTCONN) }
+      guard try option(number, SO_TYPE) == Int32(SOCK_STREAM.rawValue) else {
+        throw SystemError(call: "getsockopt", code: EPROTOTYPE)
+      }
       let flags = try retryingInterrupts("fcntl") { fcntl(number, F_GETFL, 0) }
       try retryingInterrupts("fcntl") { fcntl(number, F_SETFL, flags | O_NONBLOCK) }
       try retryingInterrupts("fcntl") { fcntl(number, F_SETFD, FD_CLOEXEC) }
-      result.append(number)
     }
-    return result
+    return Array(numbers)
+  }
+
+  private static func option(_ socket: Int32, _ name: Int32) throws(SystemError) -> Int32 {
+    var value: Int32 = 0
+    var length = socklen_t(MemoryLayout<Int32>.size)
+    try retryingInterrupts("getsockopt") { getsockopt(socket, SOL_SOCKET, name, &value, &length) }
+    return value
   }
 
   /// Another descriptor of the same listening socket, for another loop. The caller owns it.
