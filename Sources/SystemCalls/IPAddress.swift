@@ -31,6 +31,25 @@ public struct IPAddress: Hashable, Sendable {
     self.init(six)
   }
 
+  /// Reads the same from bytes, without making a `String` of them.
+  public init?(text: UnsafeRawBufferPointer) {
+    guard !text.isEmpty, text.count < Self.longestText, !text.contains(0) else { return nil }
+    var four = in_addr()
+    var six = in6_addr()
+    let family = withUnsafeTemporaryAllocation(of: CChar.self, capacity: Self.longestText) { copy in
+      let raw = UnsafeMutableRawBufferPointer(copy)
+      raw.copyMemory(from: text)
+      raw[text.count] = 0
+      if inet_pton(AF_INET, copy.baseAddress!, &four) == 1 { return AF_INET }
+      return inet_pton(AF_INET6, copy.baseAddress!, &six) == 1 ? AF_INET6 : AF_UNSPEC
+    }
+    switch family {
+    case AF_INET: self.init(ipv4: UInt32(bigEndian: four.s_addr))
+    case AF_INET6: self.init(six)
+    default: return nil
+    }
+  }
+
   init(_ address: in6_addr) {
     let words = withUnsafeBytes(of: address) {
       ($0.loadUnaligned(as: UInt64.self), $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self))

@@ -46,6 +46,19 @@ import Testing
     #expect(IPAddress(text)?.description == text)
   }
 
+  @Test(arguments: [
+    "192.0.2.1", "255.255.255.255", "::", "2001:db8::1", "::ffff:192.0.2.1",
+    "1111:2222:3333:4444:5555:6666:123.123.123.123", "", "192.0.2", "192.0.2.1 ", "192.0.2.01",
+    "192.0.2.1:80",
+    "[::1]", "fe80::1%eth0", "unknown", "192.0.2.1\0",
+    "1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb",
+  ])
+  func bytesAreReadAsTextIs(_ text: String) {
+    let address = Array(text.utf8).withUnsafeBytes { IPAddress(text: $0) }
+    // A String ends for C at a zero byte; bytes don't.
+    #expect(address == (text.utf8.contains(0) ? nil : IPAddress(text)))
+  }
+
   @Test func mappedAddressesAreIPv4() {
     #expect(IPAddress("::ffff:10.1.2.3") == IPAddress("10.1.2.3"))
   }
