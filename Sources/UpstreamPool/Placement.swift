@@ -42,19 +42,22 @@ public struct Placement: Sendable {
   /// What to do now.
   ///
   /// - Parameters:
+  ///   - key: as for `PoolSelector.choose`.
   ///   - now: milliseconds of the monotonic clock.
   ///   - connectTimeout: how long it may take until a connection stands, in milliseconds.
-  public mutating func next(_ selector: inout PoolSelector, now: Int64, connectTimeout: Int64) -> Step {
+  public mutating func next(
+    _ selector: inout PoolSelector, key: UInt64? = nil, now: Int64, connectTimeout: Int64
+  ) -> Step {
     if isNew {
       isNew = false
       selector.noteRequest()
       // Those that wait were here first.
       if selector.pool.line.isOccupied { return waitInLine(selector.pool, now, connectTimeout) }
     }
-    if let upstream = selector.choose(.eligible, excluding: tried, now: now) { return .use(upstream) }
+    if let upstream = selector.choose(.eligible, key: key, excluding: tried, now: now) { return .use(upstream) }
     if sawBusy { return pause(now, connectTimeout) }
     if mayWait(selector.pool, now) { return waitInLine(selector.pool, now, connectTimeout) }
-    if let upstream = selector.choose(.anything, excluding: tried, now: now) { return .use(upstream) }
+    if let upstream = selector.choose(.anything, key: key, excluding: tried, now: now) { return .use(upstream) }
     if sawBusy { return pause(now, connectTimeout) }
     return .giveUp(lastFailure.map { .failed($0) } ?? .nothingEligible)
   }

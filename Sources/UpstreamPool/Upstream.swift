@@ -107,6 +107,29 @@ public final class Upstream: Sendable {
   /// Leases alive, over all loops and classes.
   public var inFlight: Int { leases.load(ordering: .relaxed) }
 
+  /// True while it has less work than `maximumConnections`.
+  public var hasRoom: Bool {
+    guard let limit = settings.maximumConnections else { return true }
+    return inFlight < limit
+  }
+
+  /// As `lease`, but nil when it has as much work as it may have: another loop may have taken the last room since it
+  /// was looked for.
+  public func leaseIfRoom(_ traffic: TrafficClass, loop: Int) -> UpstreamLease? {
+    guard let limit = settings.maximumConnections else { return lease(traffic, loop: loop) }
+    var held = inFlight
+    while held < limit {
+      let (taken, seen) = leases.weakCompareExchange(
+        expected: held, desired: held + 1, ordering: .relaxed)
+      if taken {
+        statistics[loop].begin(traffic)
+        return UpstreamLease(self, traffic, loop)
+      }
+      held = seen
+    }
+    return nil
+  }
+
   /// Counts one piece of work from now until the lease goes. `loop` is the number of the calling loop.
   public func lease(_ traffic: TrafficClass, loop: Int) -> UpstreamLease {
     leases.wrappingAdd(1, ordering: .relaxed)

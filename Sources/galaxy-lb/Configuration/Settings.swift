@@ -104,8 +104,10 @@ struct TrustedProxies: Hashable, Sendable {
 
   func includes(_ peer: Peer) -> Bool {
     guard let address = peer.address else { return unixPeers }
-    return blocks.contains { $0.contains(address) }
+    return includes(address)
   }
+
+  func includes(_ address: IPAddress) -> Bool { blocks.contains { $0.contains(address) } }
 }
 
 /// Where the access log goes and how a line looks.

@@ -12,9 +12,14 @@ extension Exchange {
   func dispatch() {
     let connectTimeout = worker.site.settings.timeouts.connect
     while true {
-      switch placement.next(&pool.selector, now: worker.loop.now, connectTimeout: connectTimeout) {
+      switch placement.next(&pool.selector, key: key, now: worker.loop.now, connectTimeout: connectTimeout) {
       case .use(let upstream):
+        // Counted before there is a connection, so that all loops together keep to its limit. If another loop was
+        // faster, it is full at the next look.
+        lease = upstream.leaseIfRoom(trafficClass, loop: worker.number)
+        guard lease != nil else { continue }
         if reach(upstream) { return }
+        lease = nil
       case .waitInLine(let milliseconds):
         waitInLine(atMost: milliseconds)
         return
@@ -65,6 +70,7 @@ extension Exchange {
     case .busy: placement.wasBusy(chosen)
     case .failed(let error) where error.isExhaustion:
       worker.log.error("no connection to an upstream can be made", ["error": error])
+      lease = nil
       answer(status: 503, .resourcesExhausted)
       return true
     case .failed(let error):
@@ -83,12 +89,12 @@ extension Exchange {
       maximumIdle: state.isIdempotent ? .max : Self.youngConnection, now: worker.loop.now)
   }
 
+  /// Sends the request on a connection to the upstream that `lease` is of.
   private func attach(_ connection: UpstreamConnection, isReused: Bool) {
     let chosen = connection.upstream
     let statistics = pool.statistics(chosen)
     statistics.requests.add()
     if isReused { statistics.reuses.add() } else { statistics.connects.add() }
-    lease = chosen.lease(trafficClass, loop: worker.number)
     upstream = connection
     record.upstreamName = chosen.settings.name
     record.sentAt = worker.loop.nowNanoseconds
@@ -167,6 +173,7 @@ extension Exchange {
   private func proceed(_ connection: UpstreamConnection) {
     leaveLine()
     worker.loop.remove(self)
+    lease = connection.upstream.lease(trafficClass, loop: worker.number)
     attach(connection, isReused: false)
   }
 }

@@ -14,6 +14,8 @@ final class Exchange: Timed {
   var upstream: UpstreamConnection?
   var lease: UpstreamLease?
   var pool: LocalPool!
+  /// What its pool tells requests apart by, hashed; nil when the pool doesn't ask, or the request has none.
+  private(set) var key: UInt64?
   var state: ExchangeState
 
   /// The rewritten head and the part of the body that came with it: what another attempt sends again.
@@ -66,6 +68,7 @@ final class Exchange: Timed {
     }
     guard let place = worker.site.routes.pool(for: head, bytes) else { return (404, .noRoute) }
     pool = worker.pools[place]
+    key = pool.requestKey?.hash(head, bytes, from: client.peer, trusting: settings.trustedProxies)
 
     let forwarded = ForwardedFields(
       peer: client.peer, isTrusted: settings.trustedProxies.includes(client.peer))

@@ -5,6 +5,8 @@ import UpstreamPool
 final class LocalPool: Timed {
   let pool: Pool
   var selector: PoolSelector
+  /// What a request of this pool is hashed by; nil when its balancing doesn't hash.
+  let requestKey: RequestKey?
   private let number: Int
   private unowned(unsafe) let loop: EventLoop
   private var kept: [ContiguousArray<UpstreamConnection>]
@@ -25,6 +27,7 @@ final class LocalPool: Timed {
     self.loop = loop
     self.number = number
     selector = PoolSelector(pool)
+    requestKey = RequestKey(pool.settings.balance)
     kept = Array(repeating: [], count: pool.upstreams.count)
     super.init()
     pool.line.register(owner: number) { [unowned pool] ticket in call(pool, ticket) }
