@@ -241,7 +241,7 @@ import YAML
       user: root
       pools:
         main:
-          health_path: /g/api/version?x=1
+          health: {path: /g/api/version?x=1}
           upstreams:
             - {name: "123", address: "unix:/run/\\u00e9.sock", weight: 7, backup: true}
             - {name: "null", address: "localhost:82"}
@@ -278,7 +278,7 @@ import YAML
   @Test func everyKeyIsPrintedWithItsOrigin() throws {
     let lines = try reread("pools: {m: {upstreams: 'h:1'}}\ntimeouts: {connect: 1s}\n").text
       .split(separator: "\n")
-    for key in SettingsFile.keys where key != "galaxy" {
+    for key in SettingsFile.keys where key != "galaxy" && !PoolKey.sections.contains(key) {
       #expect(lines.contains { $0.hasPrefix("\(key):") }, "\(key) is missing")
     }
     for key in TimeoutKey.all.map(\.name) + LimitKey.all.map(\.name) where key != "connect" {

@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+import UpstreamPool
 import YAML
 
 @testable import galaxy_lb
@@ -43,6 +44,14 @@ import YAML
     expectDefaults(file.configuration.settings)
     #expect(file.configuration.settings.listen == [Settings.defaultListen])
     #expect(file.configuration.pools.map(\.settings.upstreams.count) == [2])
+    let said = Set(file.configuration.poolOptions.map(\.key))
+    // These have no one default.
+    #expect(Set(PoolKey.all.map(\.name)).subtracting(said) == ["health.probe", "health.path", "hold.time"])
+    var draft = PoolDraft(PoolSettings(name: "main", upstreams: []))
+    for option in file.configuration.poolOptions { option.apply(&draft) }
+    #expect(draft.settings == PoolSettings(name: "main", upstreams: []))
+    #expect(draft.balance == .leastConnections && draft.hashOn == .clientAddress)
+    #expect(draft.maximumConnections == nil)
     #expect(file.configuration.routes.map(\.value) == [Route(pool: "main")])
     // Each default is really written there, not only left out.
     for key in TimeoutKey.all.map({ "timeouts.\($0.name)" }) + LimitKey.all.map({ "limits.\($0.name)" }) {
@@ -72,6 +81,10 @@ import YAML
         "\(key.name) is missing, or has another default")
     }
     for key in LimitKey.all { #expect(text.contains("| `\(key.name)` | "), "\(key.name) is missing") }
+    for key in PoolKey.all {
+      let name = key.nameInSection.map { "| `\($0)` | " } ?? "### \(key.name)\n"
+      #expect(text.contains(name), "\(key.name) is missing")
+    }
     for option in Option.allCases { #expect(text.contains("`\(option.usage)` |"), "\(option) is missing") }
   }
 }

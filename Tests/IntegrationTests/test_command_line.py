@@ -210,7 +210,7 @@ def test_check_shows_a_galaxy(run, tmp_path):
     result = run("--check", "--galaxy-config", "galaxy.yml")
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
-    assert "    health_path: /galaxy/api/version" in lines
+    assert "      path: /galaxy/api/version" in [line.split("  #")[0] for line in lines]
     for number in (0, 1):
         assert f"        # service: supervisor gunicorn:gunicorn_{number}" in lines
         assert f"        address: unix:{tmp_path}/run/gunicorn{number}.sock" in lines

@@ -7,6 +7,10 @@ struct Configuration: Sendable {
   var settings = Settings()
   /// The pools of `settings`, in the same order, with what only the configuration knows of them.
   var pools: [ConfiguredPool] = []
+  /// What galaxy-lb.yml says for all pools.
+  var poolOptions: [PoolOption] = []
+  /// What it says for pools that it doesn't describe itself.
+  var adjustments: [PoolAdjustment] = []
   /// The routes of `settings`, in the same order.
   var routes: [Sourced<Route>] = []
   /// Galaxy's configuration files that were read.
@@ -24,6 +28,10 @@ struct ConfiguredPool: Sendable {
   var origin: Origin
   /// For each upstream, in the order of `settings.upstreams`.
   var details: [UpstreamDetails]
+  /// What galaxy-lb.yml says where it describes this pool.
+  var options: [PoolOption] = []
+  /// Where its settings came from, by the name of their `PoolKey`. Those that aren't here have their default.
+  var origins: [String: Origin] = [:]
   /// `galaxy_url_prefix` without trailing `/`; nil for a pool that no Galaxy configuration describes.
   var urlPrefix: String?
   /// What restarts the upstreams and where it is, for people; nil when nothing is known to.
@@ -35,6 +43,8 @@ struct UpstreamDetails: Sendable {
   var origin: Origin
   /// True when nobody gave the upstream its name.
   var nameIsDerived = false
+  /// Where its own `max_connections` stands; nil when that of the pool holds for it.
+  var limitOrigin: Origin?
   /// Its process manager and the name that this knows it by, for people: `supervisor main:gunicorn0`. Nil when
   /// nothing is known to restart it.
   var service: String?

@@ -53,7 +53,18 @@ private struct ConfigurationWriter {
   private mutating func write(_ pool: ConfiguredPool) {
     lines.append("  \(scalar(pool.settings.name)):\(remark(pool.origin))")
     if let manager = pool.processManager { lines.append("    # process manager: \(comment(manager))") }
-    lines.append("    health_path: \(scalar(pool.settings.healthPath))")
+    var section = ""
+    for key in PoolKey.all {
+      guard let value = text(of: key.field, pool.settings) else { continue }
+      let remark = remark(pool.origins[key.name] ?? .builtIn)
+      if let name = key.nameInSection {
+        if key.section != section { lines.append("    \(key.section):") }
+        lines.append("      \(name): \(value)\(remark)")
+      } else {
+        lines.append("    \(key.name): \(value)\(remark)")
+      }
+      section = key.section
+    }
     lines.append("    upstreams:")
     for (upstream, details) in zip(pool.settings.upstreams, pool.details) {
       lines.append("      - name: \(scalar(upstream.name))\(remark(details.origin))")
@@ -61,6 +72,9 @@ private struct ConfigurationWriter {
       lines.append("        address: \(scalar(upstream.endpoint.description))")
       lines.append("        weight: \(upstream.weight)")
       lines.append("        backup: \(upstream.backup)")
+      let limit = upstream.maximumConnections.map(String.init) ?? "none"
+      let origin = details.limitOrigin ?? pool.origins["max_connections"] ?? .builtIn
+      lines.append("        max_connections: \(limit)\(remark(origin))")
     }
   }
 
@@ -68,6 +82,25 @@ private struct ConfigurationWriter {
     lines.append("  - host: \(scalar(route.value.host.text))\(remark(route.origin))")
     lines.append("    path: \(scalar(route.value.pathPrefix.isEmpty ? "/" : route.value.pathPrefix))")
     lines.append("    pool: \(scalar(route.value.pool))")
+  }
+
+  /// Nil for what is written with each upstream.
+  private func text(of field: PoolKey.Field, _ pool: PoolSettings) -> String? {
+    switch field {
+    case .balance: return BalanceWord(pool.balance).rawValue
+    case .hashOn:
+      guard case .hash(let key) = pool.balance else { return "null" }
+      return scalar(key.text)
+    case .maximumConnections: return nil
+    case .boolean(let path): return String(pool[keyPath: path])
+    case .duration(let path, _): return Notation.duration.text(pool[keyPath: path])
+    case .number(let path, _): return String(pool[keyPath: path])
+    case .size(let path, _): return Notation.size.text(Int64(pool[keyPath: path]))
+    case .path(let path): return scalar(pool[keyPath: path])
+    case .statuses(let path):
+      let statuses = pool[keyPath: path]
+      return statuses.count == 1 ? "\(statuses.lowerBound)" : "\(statuses.lowerBound)-\(statuses.upperBound)"
+    }
   }
 
   private func text(of field: LimitKey.Field) -> String {

@@ -71,6 +71,11 @@ private func checkNames(_ pools: [ConfiguredPool], into diagnostics: inout Diagn
       }
     }
     let upstreams = pool.settings.upstreams
+    if upstreams.count > UpstreamSet.capacity {
+      diagnostics.error(
+        "pool '\(pool.settings.name)' has \(upstreams.count) upstreams, expected at most \(UpstreamSet.capacity)",
+        at: pool.origin)
+    }
     if !upstreams.isEmpty, upstreams.allSatisfy(\.backup) {
       diagnostics.warning(
         "pool '\(pool.settings.name)' has only backup upstreams, which changes nothing for them",

@@ -25,6 +25,7 @@ extension Configuration {
     }
     apply(commandLine)
     takePools(commandLine, galaxy, into: &diagnostics)
+    applyPoolOptions(into: &diagnostics)
     if settings.listen.isEmpty, origins["listen"] == nil { settings.listen = [Settings.defaultListen] }
     if origins["threads"] == nil { settings.threads = Settings.defaultThreads }
     routes = resolvedRoutes(routes, pools: pools, into: &diagnostics)
@@ -63,11 +64,17 @@ extension Configuration {
     }
     // Pools that are there but wrong are no reason to look for others.
     let areWrong = diagnostics.hasErrors && (origins["pools"] != nil || origins["galaxy"] != nil)
+    var isComplete = !areWrong
     if !galaxyFiles.isEmpty || (pools.isEmpty && !areWrong) {
-      let galaxy = galaxy(galaxyFiles, &diagnostics)
+      var problems = Diagnostics()
+      let galaxy = galaxy(galaxyFiles, &problems)
       galaxyFiles = galaxy.files
       pools += galaxy.pools
+      isComplete = !problems.hasErrors
+      diagnostics.add(problems)
     }
+    // Of what could not be read nobody knows its name.
+    if isComplete { checkAdjustments(into: &diagnostics) }
     if pools.isEmpty, !diagnostics.hasErrors {
       diagnostics.error(
         "no upstream to send requests to, expected --upstream or --galaxy-config, 'pools' or 'galaxy' in "

@@ -2,20 +2,38 @@ import SystemCalls
 import UpstreamPool
 import YAML
 
-/// Reads `pools`: a mapping of a name to `upstreams` and `health_path`.
+/// Reads `pools`: a mapping of a name to `upstreams` and what else is known of a pool, or, without `upstreams`, of one
+/// that is described elsewhere.
 ///
 /// - Parameter folder: what relative paths of unix sockets are relative to.
-func readPools(_ node: Node, in folder: String, into diagnostics: inout Diagnostics) -> [ConfiguredPool] {
-  guard let pools = node.mapping("pools", into: &diagnostics) else { return [] }
-  return pools.entries.compactMap { entry in
+func readPools(
+  _ node: Node, in folder: String, into diagnostics: inout Diagnostics
+) -> (pools: [ConfiguredPool], adjustments: [PoolAdjustment]) {
+  var pools: [ConfiguredPool] = []
+  var adjustments: [PoolAdjustment] = []
+  for entry in node.mapping("pools", into: &diagnostics)?.entries ?? [] {
     let name = entry.key.text
+    let origin = Origin.text(entry.keyPosition)
     guard isName(name) else {
-      diagnostics.error(
-        "pools: found the name '\(name)', expected \(nameRule)", at: .text(entry.keyPosition))
-      return nil
+      diagnostics.error("pools: found the name '\(name)', expected \(nameRule)", at: origin)
+      continue
     }
-    return readPool(name, entry.value, at: .text(entry.keyPosition), in: folder, into: &diagnostics)
+    let key = "pools.\(name)"
+    let known = ["upstreams"] + PoolKey.sections
+    guard let mapping = entry.value.mapping(key, known: known, into: &diagnostics) else { continue }
+    let options = PoolKey.sections.flatMap { section -> [PoolOption] in
+      guard let value = mapping[section], !value.isNull else { return [] }
+      return readPoolOptions(section, value, of: key + ".", into: &diagnostics)
+    }
+    if let list = mapping["upstreams"], !list.isNull {
+      var pool = readPool(name, list, at: origin, in: folder, into: &diagnostics)
+      pool.options = options
+      pools.append(pool)
+    } else {
+      adjustments.append(PoolAdjustment(name: name, origin: origin, options: options))
+    }
   }
+  return (pools, adjustments)
 }
 
 /// The pool that `--upstream` makes.
@@ -33,30 +51,16 @@ func commandLinePool(_ upstreams: [Endpoint]) -> ConfiguredPool {
 let nameRule = "1 to 64 letters, digits and . _ - : @"
 
 private func readPool(
-  _ name: String, _ node: Node, at origin: Origin, in folder: String, into diagnostics: inout Diagnostics
-) -> ConfiguredPool? {
-  let key = "pools.\(name)"
-  guard let mapping = node.mapping(key, known: ["upstreams", "health_path"], into: &diagnostics) else {
-    return nil
-  }
+  _ name: String, _ list: Node, at origin: Origin, in folder: String, into diagnostics: inout Diagnostics
+) -> ConfiguredPool {
+  let key = "pools.\(name).upstreams"
   var pool = ConfiguredPool(settings: PoolSettings(name: name, upstreams: []), origin: origin, details: [])
-  if let value = mapping["health_path"], !value.isNull,
-    let path = value.text("\(key).health_path", expecting: pathRule, into: &diagnostics)
-  {
-    if isPath(path, withQuery: true) {
-      pool.settings.healthPath = path
-    } else {
-      value.mismatch("\(key).health_path", pathRule, into: &diagnostics)
-    }
+  let elements = list.oneOrMore(key, expecting: "a list of upstreams", into: &diagnostics)
+  if elements?.isEmpty == true {
+    diagnostics.error("\(key): no upstreams, expected at least one", at: list.origin)
   }
-  let list = mapping["upstreams"]
-  let elements =
-    list?.oneOrMore("\(key).upstreams", expecting: "a list of upstreams", into: &diagnostics) ?? []
-  if elements.isEmpty, list == nil || list?.isNull == true || isEmptyList(list) {
-    diagnostics.error("\(key): no upstreams, expected at least one under 'upstreams'", at: origin)
-  }
-  for element in elements {
-    let reader = UpstreamReader(key: "\(key).upstreams", folder: folder)
+  for element in elements ?? [] {
+    let reader = UpstreamReader(key: key, folder: folder)
     guard let (upstream, details) = reader.read(element, into: &diagnostics) else { continue }
     pool.settings.upstreams.append(upstream)
     pool.details.append(details)
@@ -65,11 +69,7 @@ private func readPool(
   return pool
 }
 
-private func isEmptyList(_ node: Node?) -> Bool {
-  if case .sequence(let elements)? = node?.content { elements.isEmpty } else { false }
-}
-
-/// Reads one upstream: an address, or a mapping with `address`, `name`, `weight` and `backup`.
+/// Reads one upstream: an address, or a mapping with `address`, `name`, `weight`, `backup` and `max_connections`.
 private struct UpstreamReader {
   let key: String
   let folder: String
@@ -84,7 +84,7 @@ private struct UpstreamReader {
         UpstreamDetails(origin: node.origin, nameIsDerived: true)
       )
     }
-    let known = ["address", "name", "weight", "backup"]
+    let known = ["address", "name", "weight", "backup", "max_connections"]
     guard let mapping = node.mapping(key, known: known, into: &diagnostics) else { return nil }
     let endpoint = mapping["address"].flatMap { address($0, into: &diagnostics) }
     if mapping["address"] == nil {
@@ -109,6 +109,12 @@ private struct UpstreamReader {
       let backup = value.boolean("\(key).backup", into: &diagnostics)
     {
       upstream.backup = backup
+    }
+    if let value = mapping["max_connections"], !value.isNull,
+      let limit = value.connectionLimit("\(key).max_connections", into: &diagnostics)
+    {
+      upstream.maximumConnections = limit.number
+      details.limitOrigin = value.origin
     }
     return endpoint == nil ? nil : (upstream, details)
   }

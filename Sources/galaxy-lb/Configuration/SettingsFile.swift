@@ -7,8 +7,10 @@ import YAML
 /// A key without a value has its default. Relative paths in the file are relative to the file's folder.
 struct SettingsFile {
   static let keys = [
-    "listen", "threads", "control", "user", "group", "galaxy", "pools", "routes", "timeouts", "limits",
-    "trusted_proxies", "identity_headers", "access_log", "log_level", "defer_accept",
+    "listen", "threads", "control", "user", "group", "galaxy", "pools", "balance", "hash_on", "slow_start",
+    "max_connections", "health", "hold", "routes", "timeouts", "limits", "trusted_proxies",
+    "identity_headers",
+    "access_log", "log_level", "defer_accept",
   ]
 
   /// The configuration as far as this file decides it: its pools and routes are as they are written.
@@ -64,7 +66,10 @@ struct SettingsFile {
           configuration.galaxyFiles.append(Sourced(resolve(path, in: folder), from: element.origin))
         }
       }
-    case "pools": configuration.pools = readPools(node, in: folder, into: &diagnostics)
+    case "pools":
+      (configuration.pools, configuration.adjustments) = readPools(node, in: folder, into: &diagnostics)
+    case _ where PoolKey.sections.contains(key):
+      configuration.poolOptions += readPoolOptions(key, node, into: &diagnostics)
     case "routes": configuration.routes = readRoutes(node, into: &diagnostics)
     case "timeouts": readTimeouts(node)
     case "limits": readLimits(node)
