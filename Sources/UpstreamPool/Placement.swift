@@ -54,10 +54,14 @@ public struct Placement: Sendable {
       // Those that wait were here first.
       if selector.pool.line.isOccupied { return waitInLine(selector.pool, now, connectTimeout) }
     }
-    if let upstream = selector.choose(.eligible, key: key, excluding: tried, now: now) { return .use(upstream) }
+    if let upstream = selector.choose(.eligible, key: key, excluding: tried, now: now) {
+      return .use(upstream)
+    }
     if sawBusy { return pause(now, connectTimeout) }
     if mayWait(selector.pool, now) { return waitInLine(selector.pool, now, connectTimeout) }
-    if let upstream = selector.choose(.anything, key: key, excluding: tried, now: now) { return .use(upstream) }
+    if let upstream = selector.choose(.anything, key: key, excluding: tried, now: now) {
+      return .use(upstream)
+    }
     if sawBusy { return pause(now, connectTimeout) }
     return .giveUp(lastFailure.map { .failed($0) } ?? .nothingEligible)
   }

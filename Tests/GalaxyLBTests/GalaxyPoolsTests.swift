@@ -48,15 +48,15 @@ import YAML
     let file = try galaxy("main", prefix: "/g/", gunicorn: "[{bind: 'unix:a.sock'}, {bind: 'unix:b.sock'}]")
     let (configuration, problems) = try load([file])
     #expect(problems.filter { $0.severity == .error } == [])
-    #expect(
-      configuration.settings.pools == [
-        PoolSettings(
-          name: "main",
-          upstreams: [
-            UpstreamSettings(name: "gunicorn0", endpoint: .unix(path: folder.path + "/a.sock")),
-            UpstreamSettings(name: "gunicorn1", endpoint: .unix(path: folder.path + "/b.sock")),
-          ], healthPath: "/g/api/version")
-      ])
+    var expected = PoolSettings(
+      name: "main",
+      upstreams: [
+        UpstreamSettings(name: "gunicorn0", endpoint: .unix(path: folder.path + "/a.sock")),
+        UpstreamSettings(name: "gunicorn1", endpoint: .unix(path: folder.path + "/b.sock")),
+      ], healthPath: "/g/api/version")
+    expected.health.isProbed = true
+    expected.hold.time = 30_000
+    #expect(configuration.settings.pools == [expected])
     #expect(configuration.settings.routes == [Route(pool: "main")])
     let lines = configuration.text.split(separator: "\n")
     #expect(lines.first == "# read \(file), named by option --galaxy-config")
@@ -65,6 +65,21 @@ import YAML
     #expect(lines.contains { $0.hasPrefix("    # process manager: supervisor at \(folder.path)/") })
     #expect(lines.contains("  main:  # \(file):2:18"))
     #expect(lines.contains { $0.hasPrefix("      - name: gunicorn1  # \(file):5:") })
+  }
+
+  @Test func whatIsSaidForAllPoolsIsSaidForGalaxies() throws {
+    let files = [
+      try galaxy("main", gunicorn: "{bind: 'unix:a.sock'}"),
+      try galaxy("test", prefix: "/test", gunicorn: "{bind: 'unix:b.sock'}"),
+    ]
+    let text =
+      "health: {probe: false}\nhold: {time: 1m}\npools: {test: {hold: {time: 0s}, max_connections: 3}}\n"
+    let (configuration, problems) = try load(files, routes: text)
+    #expect(problems.filter { $0.severity == .error } == [])
+    let pools = configuration.settings.pools
+    #expect(pools.map(\.health.isProbed) == [false, false])
+    #expect(pools.map(\.hold.time) == [60_000, 0])
+    #expect(pools.flatMap(\.upstreams).map(\.maximumConnections) == [nil, 3])
   }
 
   @Test func oneGunicornIsCalledAsItsService() throws {

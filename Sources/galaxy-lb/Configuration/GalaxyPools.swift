@@ -37,8 +37,13 @@ extension ConfiguredPool {
         endpoint: gunicorn.endpoint)
     }
     let manager = galaxy.processManager.value
+    var settings = PoolSettings(
+      name: galaxy.name.value, upstreams: upstreams, healthPath: galaxy.healthPath)
+    // It is known to be a Galaxy: it answers at that path, and is back soon when it was restarted.
+    settings.health.isProbed = true
+    settings.hold.time = 30_000
     self.init(
-      settings: PoolSettings(name: galaxy.name.value, upstreams: upstreams, healthPath: galaxy.healthPath),
+      settings: settings,
       origin: galaxy.name.origin.orWhole(galaxy.origin),
       details: galaxy.gunicorns.map { gunicorn in
         UpstreamDetails(
