@@ -1,0 +1,1 @@
+"""Scripted upstreams, raw clients and proxies under test, over real sockets."""

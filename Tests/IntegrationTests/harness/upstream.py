@@ -1,0 +1,258 @@
+"""Scripted upstreams: each connection runs a script in a thread of its own."""
+
+import os
+import socket
+import threading
+
+from . import message
+from .addresses import is_unix, listen, reset
+from .message import Malformed, Truncated
+from .stream import ByteStream, StreamEnded, StreamSilent
+
+
+class Connection:
+    """One connection that the proxy made; its script reads and writes through it."""
+
+    def __init__(self, upstream, sock, number):
+        self.upstream = upstream
+        self.sock = sock
+        self.number = number
+        self.stream = ByteStream(sock, upstream.record_limit)
+        self.stream.timeout = 30
+        self.requests = []
+        self.closed = False
+        self.thread = None
+
+    def read_head(self):
+        """The next request head; None when the proxy ends the connection in order."""
+        request = message.read_request_head(self.stream)
+        if request is not None:
+            with self.upstream.changed:
+                self.requests.append(request)
+                self.upstream.heads.append(request)
+                self.upstream.changed.notify_all()
+        return request
+
+    def read_body(self, request, sink=None):
+        message.read_body(self.stream, request, sink)
+        with self.upstream.changed:
+            request.complete = True
+            self.upstream.requests.append(request)
+            self.upstream.changed.notify_all()
+        return request
+
+    def read_request(self, sink=None):
+        """The next whole request; None when the proxy ends the connection in order."""
+        request = self.read_head()
+        return None if request is None else self.read_body(request, sink)
+
+    def send(self, data):
+        self.sock.settimeout(30)
+        self.sock.sendall(data)
+
+    def respond(self, status=200, body=b"", fields=(), reason=b"OK"):
+        self.send(message.response_bytes(status, body, fields, reason))
+
+    def wait_closed(self):
+        """Returns when the proxy has ended this connection."""
+        self.stream.read_to_end()
+
+    def gone(self):
+        """True when the proxy has ended this connection; never waits."""
+        return self.stream.ended is not None or self.closed
+
+    def shutdown_write(self):
+        self.sock.shutdown(socket.SHUT_WR)
+
+    def reset(self):
+        reset(self.sock)
+        self.closed = True
+
+    def close(self):
+        self.sock.close()
+        self.closed = True
+
+
+def serve(answer):
+    """A script that answers every whole request with `answer(connection, request)`."""
+    def script(connection):
+        while (request := connection.read_request()) is not None:
+            answer(connection, request)
+            if connection.closed:
+                return
+    return script
+
+
+def serve_bytes(data, then_close=False):
+    """A script that answers every whole request with the same bytes."""
+    def answer(connection, request):
+        connection.send(data)
+        if then_close:
+            connection.close()
+    return serve(answer)
+
+
+def echo(connection, request):
+    """The answer tests get when they script nothing: the target and the body."""
+    body = request.target + b"|" + request.body
+    if request.method == b"HEAD":
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
+    else:
+        connection.respond(200, body)
+
+
+class Upstream:
+    """A listening socket, and what every connection to it received."""
+
+    def __init__(self, address, backlog=512):
+        self.address = address
+        self.backlog = backlog
+        self.changed = threading.Condition()
+        self.record_limit = 1 << 20
+        self.listener = None
+        self.accepter = None
+        self.gates = []
+        self.connections = []
+        self.all_connections = []
+        self.clear()
+        self.listen()
+
+    def clear(self):
+        self.script = serve(echo)
+        self.heads = []
+        self.requests = []
+        self.violations = []
+        self.script_errors = []
+        self.connections = []
+        self.record_limit = 1 << 20
+
+    def listen(self):
+        """Opens the listening socket (anew); a unix socket gets a new inode."""
+        self.listener = listen(self.address, self.backlog)
+        self.accepter = threading.Thread(target=self.accept, args=(self.listener,), daemon=True)
+        self.accepter.start()
+
+    def accept(self, listener):
+        while True:
+            try:
+                sock, _ = listener.accept()
+            except OSError:
+                return
+            if sock.family == socket.AF_INET:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with self.changed:
+                connection = Connection(self, sock, len(self.connections))
+                connection.thread = threading.Thread(
+                    target=self.run, args=(connection,), daemon=True)
+                connection.thread.start()
+                self.connections.append(connection)
+                self.all_connections.append(connection)
+                self.changed.notify_all()
+
+    def run(self, connection):
+        try:
+            self.script(connection)
+        except Malformed as violation:
+            self.violations.append(f"{violation} in {bytes(connection.stream.received[:600])!r}")
+        except (Truncated, StreamEnded, BrokenPipeError, ConnectionResetError):
+            pass
+        except StreamSilent as silence:
+            self.script_errors.append(str(silence))
+        except OSError as error:
+            if not connection.closed:
+                self.script_errors.append(repr(error))
+        except Exception as error:  # a mistake in a script must fail its test
+            self.script_errors.append(repr(error))
+        finally:
+            connection.sock.close()
+            connection.closed = True
+            with self.changed:
+                self.changed.notify_all()
+
+    def gate(self):
+        """An event for scripts to wait on; opened for them when the test ends."""
+        event = threading.Event()
+        self.gates.append(event)
+        return event
+
+    def wait_for(self, condition, what, timeout=10.0):
+        """Waits until something that a connection recorded makes `condition` true."""
+        with self.changed:
+            if not self.changed.wait_for(condition, timeout):
+                seen = [bytes(c.stream.received[:300]) for c in self.connections]
+                raise AssertionError(f"not within {timeout} s: {what}; received {seen}")
+
+    def wait_for_requests(self, count):
+        self.wait_for(lambda: len(self.requests) >= count, f"{count} whole requests")
+        return self.requests[:]
+
+    def wait_for_heads(self, count):
+        self.wait_for(lambda: len(self.heads) >= count, f"{count} request heads")
+        return self.heads[:]
+
+    def all_received(self):
+        """Every byte that reached this upstream, connection by connection."""
+        return [bytes(connection.stream.received) for connection in self.connections]
+
+    def close_listener(self):
+        """Stops accepting; a unix socket's file is removed, as gunicorn does."""
+        if self.listener is None:
+            return
+        if is_unix(self.address):
+            try:
+                os.unlink(self.address[len("unix:"):])
+            except FileNotFoundError:
+                pass
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.listener = None
+        self.accepter.join(5)
+
+    def open_connections(self):
+        return [c for c in self.all_connections if not c.closed]
+
+    def end_connections(self):
+        """Ends every connection, and waits until the proxy has ended its side too."""
+        for gate in self.gates:
+            gate.set()
+        self.gates = []
+        for connection in self.open_connections():
+            try:
+                connection.sock.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass
+        stuck = []
+        for connection in self.open_connections():
+            thread = connection.thread
+            thread.join(5)
+            if thread.is_alive():
+                stuck.append(bytes(connection.stream.received[:200]))
+                try:
+                    connection.sock.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+                thread.join(5)
+        self.all_connections = []
+        assert not stuck, f"the proxy kept connections that upstream had ended: {stuck}"
+
+    def drop_connections(self):
+        """Ends every connection at once, without judging the proxy."""
+        for gate in self.gates:
+            gate.set()
+        self.gates = []
+        for connection in self.open_connections():
+            try:
+                connection.sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            connection.thread.join(5)
+        self.all_connections = []
+
+    def check(self):
+        """Fails when the proxy sent something that no sender may generate."""
+        assert not self.violations, f"malformed HTTP reached upstream: {self.violations}"
+        assert not self.script_errors, f"the script failed: {self.script_errors}"
+
+    def stop(self):
+        self.close_listener()
+        self.end_connections()
