@@ -151,15 +151,13 @@ def test_folded_framing_field_is_rejected_or_taken_whole(wire, lines):
 
 
 UNDERSCORED = [b"X_Forwarded_For", b"X_Forwarded-For", b"X-Forwarded_For", b"x_forwarded_proto",
-               b"X_Forwarded_Host", b"Content_Length", b"Transfer_Encoding", b"transfer-encoding_",
+               b"X_Forwarded_Host", b"Content_Length", b"Transfer_Encoding",
                b"REMOTE_USER", b"Remote_User", b"Remote-User"]
 
 
 @pytest.mark.parametrize("name", UNDERSCORED)
 def test_name_that_collides_after_mapping_is_dropped_or_refused(wire, name):
     """Rule 12: WSGI maps `-` to `_`, so that `X_Forwarded_For` would pass for the real one."""
-    if name == b"transfer-encoding_":
-        pytest.skip("no collision: another name after mapping")
     value = b"chunked" if b"ransfer" in name else b"7"
     request = wire.rejected_or_forwarded(head(b"Host: test.example", name + b": " + value))
     if request is not None:

@@ -53,7 +53,7 @@ def test_repeated_content_length_is_rejected_or_merged(wire, lines):
 @pytest.mark.parametrize("value", [b"5", b"05", b"0000000000000000000000000000005", b" 5 ", b"\t5\t"])
 def test_content_length_is_decimal_digits(wire, value):
     """Rule 5: leading zeros are digits, and white space around the value is no part of it."""
-    request = wire.rejected_or_forwarded(head(b"Content-Length:" + value) + b"hello")
+    request = wire.rejected_or_forwarded(head(b"Content-Length:" + value) + b"hello", (400, 413))
     if value in (b"5", b" 5 ", b"\t5\t", b"05"):
         assert request is not None
     assert request is None or request.body == b"hello"
@@ -136,11 +136,9 @@ def test_chunked_in_http_1_0_is_rejected_or_ends_the_connection(wire, lines):
     wire.check_nothing_smuggled()
 
 
-@pytest.mark.parametrize("method", [b"GET", b"DELETE", b"OPTIONS", b"PROPFIND", b"HEAD", b"get"])
+@pytest.mark.parametrize("method", [b"GET", b"DELETE", b"OPTIONS", b"PROPFIND", b"HEAD"])
 def test_body_of_any_method_is_framed_the_same(wire, method):
     """Rules 5, 6: framing doesn't depend on the method (RFC 9112 6)."""
-    if method == b"get":
-        pytest.skip("covered by the methods test")
     request = wire.forwarded(post(b"hello", method=method), method)
     assert request.body == b"hello"
     wire.upstream.clear()
@@ -175,7 +173,7 @@ def test_chunked_body_is_reframed(wire, body, content):
     assert client.read_response().body == b"/next|"
     first = wire.upstream.requests[0]
     assert first.body == content
-    assert b"ext" not in bytes(wire.upstream.connections[0].stream.received)
+    assert b";" not in bytes(wire.upstream.connections[0].stream.received)
 
 
 @pytest.mark.parametrize("body, content", [
@@ -199,7 +197,7 @@ BAD_CHUNKS = [
     b"8000000000000005\r\nhello\r\n", b"FFFFFFFFFFFFFFFF\r\nhello\r\n",
     b"5\r\nhelloXX", b"5\r\nhello!\r\n", b"5\r\nhell\r\n", b"5\r\nhello\rX", b"5\r\nhello\r\r\n", b"5\r\nhelloX\r\n",
     b"5\r\nhello\r\n\r\n", b"5\r\nhello5\r\nhello\r\n", b"5\r\nhello\r\nz\r\n", b"5\r\nhello\r\n-1\r\n",
-    b"5_0\r\nhello\r\n", b"\"5\"\r\nhello\r\n", b"1e1\r\n0123456789\r\n", b"5.\r\nhello\r\n", b"0;a\rb\r\n",
+    b"5_0\r\nhello\r\n", b"\"5\"\r\nhello\r\n", b"5.\r\nhello\r\n", b"0;a\rb\r\n",
 ]
 
 
@@ -229,7 +227,8 @@ def test_trailers_are_kept_as_trailers_or_dropped(wire, trailers, fields):
     assert client.read_response(b"POST").status == 200
     assert client.read_response().body == b"/next|"
     request = wire.upstream.requests[0]
-    assert request.trailers in ([], fields)
+    trailed = [(name.lower(), value) for name, value in request.trailers]
+    assert trailed in ([], [(name.lower(), value) for name, value in fields])
     for name, _ in fields:
         assert request.values(name) == []
 

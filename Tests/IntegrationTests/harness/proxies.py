@@ -206,10 +206,17 @@ http {{
       proxy_set_header X-Forwarded-Proto $scheme;
       proxy_set_header X-Forwarded-Host $host;
       proxy_set_header Remote-User "";
+      proxy_set_header X-URL-SCHEME "";
+      proxy_set_header Proxy-Connection "";
+      proxy_hide_header Proxy-Connection;
+      proxy_hide_header TE;
+      proxy_hide_header Upgrade;
       proxy_set_header Upgrade $upgrade_asked;
       proxy_set_header Connection $connection_asked;
       proxy_pass_header Server;
+      proxy_pass_header Date;
       proxy_pass_header X-Accel-Redirect;
+      proxy_pass_header X-Accel-Buffering;
       proxy_ignore_headers X-Accel-Redirect X-Accel-Buffering;
     }}
   }}
@@ -274,8 +281,20 @@ frontend web
   http-request del-header X-Forwarded-Host
   http-request set-header X-Forwarded-Proto http
   http-request del-header Remote-User
+  http-request del-header X_Forwarded_For
+  http-request del-header X_Forwarded_Proto
+  http-request del-header X_Forwarded_Host
+  http-request del-header Remote_User
+  http-request del-header X_URL_SCHEME
   http-request del-header Upgrade if !{{ hdr(Upgrade) -i websocket }}
   http-request del-header HTTP2-Settings
+  http-request del-header Keep-Alive
+  http-request del-header Proxy-Connection
+  http-request del-header X-URL-SCHEME
+  http-response del-header Keep-Alive
+  http-response del-header Proxy-Connection
+  http-response del-header TE
+  http-response del-header Upgrade if !{{ status 101 }}
   default_backend pool
 backend pool
   balance roundrobin

@@ -3,7 +3,7 @@
 import socket
 import time
 
-READ_TIMEOUT = 15.0
+READ_TIMEOUT = 8.0
 
 
 class StreamEnded(Exception):

@@ -5,7 +5,7 @@ import socket
 import threading
 
 from . import message
-from .addresses import is_unix, listen, reset
+from .addresses import is_unix, listen, reset, wait_until_read
 from .message import Malformed, Truncated
 from .stream import ByteStream, StreamEnded, StreamSilent
 
@@ -49,6 +49,11 @@ class Connection:
     def send(self, data):
         self.sock.settimeout(30)
         self.sock.sendall(data)
+
+    def send_and_wait(self, data):
+        """Sends, and returns when the proxy has read it all."""
+        self.send(data)
+        wait_until_read(self.sock)
 
     def respond(self, status=200, body=b"", fields=(), reason=b"OK"):
         self.send(message.response_bytes(status, body, fields, reason))
