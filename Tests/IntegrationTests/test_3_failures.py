@@ -245,7 +245,7 @@ def test_answer_during_the_upload_reaches_the_client(wire, framing, status):
     sender.start()
     response = client.read_response(b"POST")
     assert (response.status, response.body) == (status, b"seen enough")
-    client.sock.shutdown(socket.SHUT_RDWR)
+    client.stream.read_to_end()
     sender.join(10)
     assert not sender.is_alive()
 

@@ -152,11 +152,11 @@ class Nginx(Proxy):
         timeouts = {
             "request_head": "client_header_timeout", "request_body": "client_body_timeout",
             "keep_alive": "keepalive_timeout", "connect": "proxy_connect_timeout",
-            "response": "proxy_read_timeout",
+            "response": "proxy_read_timeout", "tunnel": "proxy_read_timeout",
         }
         lines = [f"{timeouts[key]} {int(seconds(value) * 1000)}ms;"
                  for key, value in setup.timeouts.items() if key in timeouts]
-        if "response" not in setup.timeouts:
+        if not {"response", "tunnel"} & set(setup.timeouts):
             lines.append("proxy_read_timeout 300s;")
         lines += [f"set_real_ip_from {network};" for network in setup.trusted_proxies]
         servers = []
@@ -169,6 +169,7 @@ class Nginx(Proxy):
 worker_processes {setup.threads or 1};
 daemon off;
 pid {self.folder}/nginx.pid;
+worker_shutdown_timeout {int(seconds(setup.timeouts.get("shutdown", "30s")) * 1000)}ms;
 error_log stderr warn;
 worker_rlimit_nofile 16384;
 events {{ worker_connections 8192; }}
@@ -182,6 +183,7 @@ http {{
   map $http_upgrade $upgrade_asked {{ default ""; ~*^websocket$ websocket; }}
   map $upgrade_asked $connection_asked {{ default ""; websocket upgrade; }}
   upstream pool {{
+    least_conn;
     {' '.join(servers)}
     keepalive 64;
     keepalive_timeout 60s;
@@ -210,7 +212,6 @@ http {{
       proxy_set_header Proxy-Connection "";
       proxy_hide_header Proxy-Connection;
       proxy_hide_header TE;
-      proxy_hide_header Upgrade;
       proxy_set_header Upgrade $upgrade_asked;
       proxy_set_header Connection $connection_asked;
       proxy_pass_header Server;
@@ -238,17 +239,20 @@ class HAProxy(Proxy):
         setup = self.setup
         bounds = {
             "request_head": 30, "request_body": 60, "keep_alive": 60, "connect": 5,
-            "response": 300, "tunnel": 3600,
+            "response": 300, "tunnel": 3600, "shutdown": 30,
         }
         for key, value in setup.timeouts.items():
             bounds[key] = seconds(value)
         milliseconds = {key: int(value * 1000) for key, value in bounds.items()}
         bind = self.address if not is_unix(self.address) else "unix@" + self.address[5:]
+        # A check is a connection without a request, which only tests of balancing expect.
+        check = (" check inter 500ms fall 1 rise 1 observe layer7 error-limit 3 on-error mark-down"
+                 if len(setup.upstreams) > 1 else "")
         servers = []
         for number, upstream in enumerate(setup.upstreams):
             place = "unix@" + upstream[5:] if is_unix(upstream) else upstream
             backup = " backup" if upstream in setup.backups else ""
-            servers.append(f"  server s{number} {place}{backup}")
+            servers.append(f"  server s{number} {place}{backup}{check}")
         return f"""
 global
   maxconn 8000
@@ -256,7 +260,7 @@ global
   tune.bufsize 65536
   tune.maxrewrite 2048
   tune.http.maxhdr 256
-  hard-stop-after 10s
+  hard-stop-after {milliseconds['shutdown']}ms
 defaults
   mode http
   option http-keep-alive
@@ -264,7 +268,7 @@ defaults
   option redispatch 1
   option abortonclose
   retries 3
-  retry-on conn-failure
+  retry-on conn-failure empty-response
   http-reuse always
   backlog 4096
   timeout http-request {milliseconds['request_head']}ms
@@ -277,6 +281,7 @@ defaults
 frontend web
   bind {bind}
   http-request deny status 405 if METH_CONNECT
+  http-request disable-l7-retry unless {{ method GET HEAD OPTIONS }}
   http-request del-header X-Forwarded-Proto
   http-request del-header X-Forwarded-Host
   http-request set-header X-Forwarded-Proto http
@@ -286,6 +291,7 @@ frontend web
   http-request del-header X_Forwarded_Host
   http-request del-header Remote_User
   http-request del-header X_URL_SCHEME
+  http-request del-header Connection if !{{ hdr(Upgrade) -i websocket }}
   http-request del-header Upgrade if !{{ hdr(Upgrade) -i websocket }}
   http-request del-header HTTP2-Settings
   http-request del-header Keep-Alive
@@ -297,7 +303,7 @@ frontend web
   http-response del-header Upgrade if !{{ status 101 }}
   default_backend pool
 backend pool
-  balance roundrobin
+  balance leastconn
 {chr(10).join(servers)}
 """
 

@@ -3,11 +3,12 @@
 import os
 import socket
 import threading
+import time
 
 from . import message
 from .addresses import is_unix, listen, reset, wait_until_read
 from .message import Malformed, Truncated
-from .stream import ByteStream, StreamEnded, StreamSilent
+from .stream import ByteStream, StreamEnded, StreamSilent, eventually
 
 
 class Connection:
@@ -22,9 +23,21 @@ class Connection:
         self.requests = []
         self.closed = False
         self.thread = None
+        self.idle = True
+        self.idle_since = time.monotonic()
+        self.retiring = False
+        self.ending = False
 
     def read_head(self):
-        """The next request head; None when the proxy ends the connection in order."""
+        """The next request head; None when the connection ends in order."""
+        with self.upstream.changed:
+            if self.retiring and self.requests:
+                return None
+            self.idle = not self.stream.buffer
+            self.idle_since = time.monotonic()
+        if not self.stream.buffer and not self.stream.fill():
+            return None
+        self.idle = False
         request = message.read_request_head(self.stream)
         if request is not None:
             with self.upstream.changed:
@@ -66,6 +79,17 @@ class Connection:
         """True when the proxy has ended this connection; never waits."""
         return self.stream.ended is not None or self.closed
 
+    def end_if_idle(self, seconds):
+        """Ends the connection if it has been between requests for so long."""
+        with self.upstream.changed:
+            quiet = self.idle and time.monotonic() - self.idle_since >= seconds
+            if quiet and not self.closed:
+                try:
+                    self.sock.shutdown(socket.SHUT_WR)
+                except OSError:
+                    self.closed = True
+                self.ending = True
+
     def shutdown_write(self):
         self.sock.shutdown(socket.SHUT_WR)
 
@@ -100,10 +124,11 @@ def serve_bytes(data, then_close=False):
 def echo(connection, request):
     """The answer tests get when they script nothing: the target and the body."""
     body = request.target + b"|" + request.body
+    fields = [(b"Connection", b"close")] if connection.retiring else []
     if request.method == b"HEAD":
         connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
     else:
-        connection.respond(200, body)
+        connection.respond(200, body, fields)
 
 
 class Upstream:
@@ -119,6 +144,7 @@ class Upstream:
         self.gates = []
         self.connections = []
         self.all_connections = []
+        self.hold = None
         self.clear()
         self.listen()
 
@@ -133,9 +159,41 @@ class Upstream:
 
     def listen(self):
         """Opens the listening socket (anew); a unix socket gets a new inode."""
-        self.listener = listen(self.address, self.backlog)
-        self.accepter = threading.Thread(target=self.accept, args=(self.listener,), daemon=True)
+        self.serve_listener(listen(self.address, self.backlog))
+
+    def serve_listener(self, listener):
+        self.listener = listener
+        self.accepter = threading.Thread(target=self.accept, args=(listener,), daemon=True)
         self.accepter.start()
+
+    def replace_listener(self):
+        """Puts a new listening socket in the place of the old one by rename (unix only).
+
+        What the old one had in its backlog is accepted before it is closed.
+        """
+        old, accepter = self.listener, self.accepter
+        new = listen(self.address + ".new", self.backlog)
+        path = self.address[len("unix:"):]
+        os.rename(path + ".new", path)
+        self.serve_listener(new)
+        self.drain_listener(old, accepter)
+        self.retire_connections()
+
+    def retire_connections(self, idle_seconds=0.1):
+        """Ends every connection: one in use with its next answer, the others once idle.
+
+        A request that is on its way while an idle connection is closed is lost,
+        whatever the proxy does: hence idle for a while, unless 0 is asked for.
+        """
+        for connection in self.open_connections():
+            connection.retiring = True
+
+        def all_ended():
+            waiting = [c for c in self.open_connections() if c.retiring and not c.ending]
+            for connection in waiting:
+                connection.end_if_idle(idle_seconds)
+            return not waiting
+        eventually(all_ended, "the old connections are ended")
 
     def accept(self, listener):
         while True:
@@ -143,16 +201,34 @@ class Upstream:
                 sock, _ = listener.accept()
             except OSError:
                 return
-            if sock.family == socket.AF_INET:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with self.changed:
-                connection = Connection(self, sock, len(self.connections))
-                connection.thread = threading.Thread(
-                    target=self.run, args=(connection,), daemon=True)
-                connection.thread.start()
-                self.connections.append(connection)
-                self.all_connections.append(connection)
-                self.changed.notify_all()
+            if self.hold is not None:
+                self.hold.wait(30)
+            self.adopt(sock)
+
+    def adopt(self, sock):
+        """Runs the script on a connection."""
+        sock.setblocking(True)
+        if sock.family == socket.AF_INET:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with self.changed:
+            connection = Connection(self, sock, len(self.connections))
+            connection.thread = threading.Thread(target=self.run, args=(connection,), daemon=True)
+            connection.thread.start()
+            self.connections.append(connection)
+            self.all_connections.append(connection)
+            self.changed.notify_all()
+
+    def drain_listener(self, listener, accepter):
+        """Closes a listening socket after it has accepted what is in its backlog."""
+        listener.settimeout(0)
+        try:
+            while True:
+                self.adopt(listener.accept()[0])
+        except BlockingIOError:
+            pass
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        accepter.join(5)
 
     def run(self, connection):
         try:
@@ -208,10 +284,8 @@ class Upstream:
                 os.unlink(self.address[len("unix:"):])
             except FileNotFoundError:
                 pass
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
+        self.drain_listener(self.listener, self.accepter)
         self.listener = None
-        self.accepter.join(5)
 
     def open_connections(self):
         return [c for c in self.all_connections if not c.closed]

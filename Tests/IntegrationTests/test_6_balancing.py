@@ -1,0 +1,370 @@
+"""Section 6: balancing, failover and stopping (rules 35, 37, 38)."""
+
+import signal
+import threading
+import time
+
+import pytest
+
+from harness.addresses import wait_until_read
+from harness.client import get, post
+from harness.stream import StreamEnded, eventually
+from harness.upstream import echo, serve
+
+GATEWAY_ERRORS = (502, 503, 504)
+
+
+def counts(wires):
+    return [len(wire.upstream.heads) for wire in wires]
+
+
+def test_equal_load_is_spread(start):
+    """Rule 35: both upstreams get traffic, over many connections."""
+    wires = start(upstreams=2)
+    for number in range(40):
+        assert wires[0].client().exchange(get(b"/%d" % number)).status == 200
+    assert min(counts(wires)) >= 8, counts(wires)
+
+
+def test_requests_of_one_connection_are_spread(start):
+    """Rule 35: per request, also on one client connection."""
+    wires = start(upstreams=2)
+    client = wires[0].client()
+    for number in range(40):
+        assert client.exchange(get(b"/%d" % number)).status == 200
+    assert min(counts(wires)) >= 8, counts(wires)
+
+
+def test_busy_upstream_gets_less(start):
+    """Rule 35: least connections: new work goes where less is in flight."""
+    first, second = start(upstreams=2)
+    gate = first.upstream.gate()
+
+    def slow(connection, request):
+        gate.wait(30)
+        echo(connection, request)
+    first.upstream.script = serve(slow)
+    waiting = []
+    for number in range(12):
+        client = first.client()
+        client.send(get(b"/%d" % number))
+        total = number + 1
+        eventually(lambda total=total: sum(counts((first, second))) >= total, "the request arrives")
+        waiting.append(client)
+    assert len(second.upstream.heads) > len(first.upstream.heads)
+    gate.set()
+    for client in waiting:
+        assert client.read_response().status == 200
+
+
+def test_failing_upstream_gets_less(start):
+    """Rule 35: one that closes every request unanswered."""
+    first, second = start(upstreams=2)
+
+    def refuse(connection):
+        connection.read_head()
+    first.upstream.script = refuse
+    for number in range(60):
+        assert first.client().exchange(get(b"/%d" % number)).status == 200
+    assert len(first.upstream.heads) < 30, counts((first, second))
+
+
+def test_recovered_upstream_is_used_again(start):
+    """Rule 35: within 6 s of recovery."""
+    first, second = start(upstreams=2)
+    first.upstream.stop()
+    for number in range(20):
+        assert first.client().exchange(post(b"x", b"/%d" % number)).status == 200
+    first.upstream.listen()
+    before = len(first.upstream.heads)
+    eventually(lambda: first.client().exchange(get()).status == 200 and len(first.upstream.heads) > before,
+               "the upstream is used again", 8, 0.05)
+
+
+def test_both_gone_is_answered_at_once_and_service_returns(start):
+    """Rule 35: 502 or 503 at once; service within 6 s of their return."""
+    wires = start(upstreams=2)
+    assert wires[0].client().exchange(get()).status == 200
+    for wire in wires:
+        wire.upstream.stop()
+    for _ in range(10):
+        assert wires[0].client().exchange(get()).status in (502, 503)
+    for wire in wires:
+        wire.upstream.listen()
+    eventually(lambda: wires[0].client().exchange(get()).status == 200, "service returns", 8, 0.05)
+
+
+def test_backup_is_used_only_when_the_others_are_down(start):
+    """Rule 35: a backup upstream stands by."""
+    main, backup = start(upstreams=2, backups=(1,))
+    for number in range(10):
+        assert main.client().exchange(get(b"/%d" % number)).status == 200
+    assert counts((main, backup)) == [10, 0]
+    main.upstream.stop()
+    for number in range(10):
+        assert main.client().exchange(get(b"/%d" % number)).status == 200
+    assert len(backup.upstream.heads) == 10
+
+
+def test_slow_request_does_not_block_others(start):
+    """Rule 37: neither on its upstream nor elsewhere."""
+    wires = start(upstreams=2)
+    gate = wires[0].upstream.gate()
+
+    def answer(connection, request):
+        if request.target == b"/slow":
+            gate.wait(30)
+        echo(connection, request)
+    for wire in wires:
+        wire.upstream.script = serve(answer)
+    slow = wires[0].client()
+    slow.send(get(b"/slow"))
+    eventually(lambda: sum(counts(wires)) == 1, "the slow request arrives")
+    client = wires[0].client()
+    for number in range(40):
+        assert client.exchange(get(b"/%d" % number)).status == 200
+    gate.set()
+    assert slow.read_response().status == 200
+
+
+def test_burst_on_a_full_backlog_is_absorbed(start, kind):
+    """Rule 37, SHOULD: EAGAIN on connect means busy, not dead."""
+    if kind == "tcp":
+        pytest.skip("a full TCP backlog is the kernel's to repeat")
+    wire = start(backlog=2)
+    upstream = wire.upstream
+    accepting = upstream.gate()
+    upstream.hold = accepting
+    clients = [wire.client() for _ in range(60)]
+    for number, client in enumerate(clients):
+        client.send(get(b"/%d" % number))
+    for client in clients:
+        wait_until_read(client.sock)
+    accepting.set()
+    statuses = []
+    for client in clients:
+        client.stream.timeout = 20
+        statuses.append(client.read_response().status)
+    assert statuses == [200] * 60
+
+
+def test_sigterm_finishes_what_is_in_flight(start):
+    """Rule 38, SHOULD: no new connection, the request ends, exit status 0."""
+    wire = start()
+    gate = wire.upstream.gate()
+
+    def answer(connection, request):
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")
+        gate.wait(20)
+        connection.send(b"half")
+    wire.upstream.script = serve(answer)
+    busy = wire.client()
+    busy.send(get(b"/busy"))
+    assert busy.read_head().status == 200
+    wire.program.send_signal(wire.proxy.graceful_signal())
+    eventually(lambda: not can_connect(wire.proxy), "new connections are refused")
+    assert wire.program.alive(), "it left a request in flight"
+    gate.set()
+    assert busy.stream.read_exactly(8) == b"halfhalf"
+    assert wire.program.child.wait(15) == 0
+
+
+def can_connect(proxy):
+    try:
+        return proxy.accepts()
+    except AssertionError:
+        return False
+
+
+def test_sigterm_ends_idle_connections(start):
+    """Rule 38: they hold nothing up."""
+    wire = start()
+    idle = wire.client()
+    assert idle.exchange(get()).status == 200
+    wire.program.send_signal(wire.proxy.graceful_signal())
+    idle.stream.timeout = 20
+    assert idle.stream.read_to_end() == b""
+    assert wire.program.child.wait(15) == 0
+
+
+def test_sigterm_finishes_a_request_that_waits_for_its_answer(start):
+    """Rule 38, SHOULD: also before the head of the answer."""
+    wire = start()
+    gate = wire.upstream.gate()
+
+    def answer(connection, request):
+        gate.wait(20)
+        echo(connection, request)
+    wire.upstream.script = serve(answer)
+    client = wire.client()
+    client.send(post(b"body", b"/wait"))
+    wire.upstream.wait_for_requests(1)
+    wire.program.send_signal(wire.proxy.graceful_signal())
+    eventually(lambda: not can_connect(wire.proxy), "new connections are refused")
+    gate.set()
+    assert client.read_response(b"POST").body == b"/wait|body"
+    client.expect_close()
+    assert wire.program.child.wait(15) == 0
+
+
+def test_shutdown_is_bounded(start):
+    """Rule 38: what doesn't end within the time-out is cut."""
+    wire = start(timeouts={"shutdown": "1s"})
+    gate = wire.upstream.gate()
+
+    def answer(connection, request):
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")
+        gate.wait(30)
+    wire.upstream.script = serve(answer)
+    client = wire.client()
+    client.send(get())
+    client.read_head()
+    wire.program.send_signal(wire.proxy.graceful_signal())
+    wire.program.child.wait(15)
+    gate.set()
+
+
+def test_second_signal_ends_at_once(start, proxy_name):
+    """Rule 38: a second SIGTERM doesn't wait for anybody."""
+    wire = start()
+    gate = wire.upstream.gate()
+
+    def answer(connection, request):
+        gate.wait(40)
+        echo(connection, request)
+    wire.upstream.script = serve(answer)
+    client = wire.client()
+    client.send(get())
+    wire.upstream.wait_for_requests(1)
+    wire.program.send_signal(wire.proxy.graceful_signal())
+    eventually(lambda: not can_connect(wire.proxy), "new connections are refused")
+    wire.program.send_signal(signal.SIGTERM)
+    wire.program.child.wait(10)
+    gate.set()
+
+
+class Load:
+    """Clients that send GETs and POSTs in turn, each POST with a number of its own."""
+
+    def __init__(self, wire, clients=4, posting=True):
+        self.wire = wire
+        self.posting = posting
+        self.stop = threading.Event()
+        self.failures = []
+        self.posts = []
+        self.answered = 0
+        self.lock = threading.Lock()
+        self.threads = [threading.Thread(target=self.run, args=(number,), daemon=True) for number in range(clients)]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self, worker):
+        client = self.wire.client()
+        number = 0
+        while not self.stop.is_set():
+            number += 1
+            target = b"/load-%d-%d" % (worker, number)
+            try:
+                if number % 2 or not self.posting:
+                    response = client.exchange(get(target))
+                    wanted = target + b"|"
+                else:
+                    with self.lock:
+                        self.posts.append(target)
+                    response = client.exchange(post(b"payload", target))
+                    wanted = target + b"|payload"
+                if (response.status, response.body) != (200, wanted):
+                    self.failures.append((target, response.status, response.body[:200]))
+            except (StreamEnded, AssertionError) as failure:
+                self.failures.append((target, repr(failure)))
+                client = self.wire.client()
+                continue
+            with self.lock:
+                self.answered += 1
+            if b"close" in response.tokens(b"Connection") or number % 50 == 0:
+                client.close()
+                client = self.wire.client()
+
+    def wait_for(self, more):
+        """Waits until so many more requests have been answered."""
+        goal = self.answered + more
+        eventually(lambda: self.answered >= goal or self.failures, f"{more} more answers", 30)
+
+    def finish(self):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join(20)
+            assert not thread.is_alive(), "a client hangs"
+
+
+@pytest.mark.parametrize("manner", ["unlink", "rename"])
+def test_rolling_restart_under_load(start, kind, manner):
+    """Rule 36: no error of any method, no POST executed twice."""
+    if kind == "tcp" and manner == "rename":
+        pytest.skip("a TCP port can't be renamed")
+    wires = start(upstreams=2)
+    load = Load(wires[0])
+    load.wait_for(100)
+    for _ in range(3):
+        for wire in wires:
+            if manner == "rename":
+                wire.upstream.replace_listener()
+            else:
+                wire.upstream.close_listener()
+                wire.upstream.retire_connections()
+                load.wait_for(60)
+                wire.upstream.listen()
+            load.wait_for(60)
+    load.finish()
+    assert not load.failures, load.failures[:5]
+    executed = [r.target for wire in wires for r in wire.upstream.requests if r.method == b"POST"]
+    assert sorted(executed) == sorted(load.posts)
+
+
+def test_idle_connections_that_close_under_load_fail_no_get(start):
+    """Rules 25, 36: kept connections are closed at once, without regard to what is on its way."""
+    wires = start(upstreams=2)
+    load = Load(wires[0], posting=False)
+    load.wait_for(100)
+    for _ in range(10):
+        for wire in wires:
+            wire.upstream.retire_connections(idle_seconds=0)
+            load.wait_for(20)
+    load.finish()
+    assert not load.failures, load.failures[:5]
+
+
+def test_in_flight_request_on_a_stopping_upstream_finishes(start):
+    """Rule 36: its listener is gone, the request isn't."""
+    wires = start(upstreams=2)
+    gate = wires[0].upstream.gate()
+
+    def answer(connection, request):
+        if request.target == b"/slow":
+            gate.wait(20)
+        echo(connection, request)
+    for wire in wires:
+        wire.upstream.script = serve(answer)
+    client = wires[0].client()
+    client.send(post(b"x", b"/slow"))
+    eventually(lambda: sum(counts(wires)) == 1, "the request arrives")
+    stopping = next(wire.upstream for wire in wires if wire.upstream.heads)
+    stopping.close_listener()
+    for number in range(20):
+        assert wires[0].client().exchange(post(b"x", b"/%d" % number)).status == 200
+    gate.set()
+    assert client.read_response(b"POST").body == b"/slow|x"
+    stopping.listen()
+
+
+def test_service_through_many_quick_restarts(start):
+    """Rules 35, 36: a single upstream that comes and goes is found each time."""
+    wire = start()
+    started = time.monotonic()
+    rounds = 0
+    while rounds < 10 and time.monotonic() - started < 30:
+        wire.upstream.stop()
+        wire.upstream.listen()
+        eventually(lambda: wire.client().exchange(get()).status == 200, "service returns", 8, 0.05)
+        rounds += 1
+    assert rounds == 10
