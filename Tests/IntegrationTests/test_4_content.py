@@ -241,10 +241,13 @@ def test_stalled_client_gets_the_rest_when_it_reads_again(wire):
 
     def answer(connection, request):
         connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+        connection.sock.setblocking(False)
         for piece in content.pieces(size):
-            if not select.select([], [connection.sock], [], 1)[1]:
-                stalled.append(request)
-            connection.send(piece)
+            while piece:
+                if not select.select([], [connection.sock], [], 1)[1]:
+                    stalled.append(request)
+                    select.select([], [connection.sock], [], 20)
+                piece = piece[connection.sock.send(piece):]
     wire.upstream.script = serve(answer)
     client = wire.client(receive_buffer=32768)
     client.send(get(b"/down"))

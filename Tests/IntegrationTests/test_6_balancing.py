@@ -299,11 +299,15 @@ class Load:
 
 @pytest.mark.parametrize("manner", ["unlink", "rename"])
 def test_rolling_restart_under_load(start, kind, manner):
-    """Rule 36: no error of any method, no POST executed twice."""
+    """Rule 36: no error of any method, no POST executed twice.
+
+    A TCP listener that closes resets what has just entered its backlog, so that a
+    POST may be lost there whatever the proxy does: over TCP the load is of GETs.
+    """
     if kind == "tcp" and manner == "rename":
         pytest.skip("a TCP port can't be renamed")
     wires = start(upstreams=2)
-    load = Load(wires[0])
+    load = Load(wires[0], posting=kind == "unix")
     load.wait_for(100)
     for _ in range(3):
         for wire in wires:

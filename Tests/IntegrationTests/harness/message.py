@@ -104,7 +104,7 @@ def framing_of(message):
             raise Malformed(f"Transfer-Encoding {codings}")
         return "chunked", 0
     if lengths:
-        if len(lengths) > 1 or not re.match(rb"[0-9]{1,19}\Z", lengths[0]):
+        if len(lengths) > 1 or not re.match(rb"[0-9]+\Z", lengths[0]) or int(lengths[0]) >> 63:
             raise Malformed(f"Content-Length {lengths}")
         return "length", int(lengths[0])
     return "none", 0

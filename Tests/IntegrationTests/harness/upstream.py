@@ -27,11 +27,12 @@ class Connection:
         self.idle_since = time.monotonic()
         self.retiring = False
         self.ending = False
+        self.said_close = False
 
     def read_head(self):
         """The next request head; None when the connection ends in order."""
         with self.upstream.changed:
-            if self.retiring and self.requests:
+            if self.said_close:
                 return None
             self.idle = not self.stream.buffer
             self.idle_since = time.monotonic()
@@ -124,7 +125,10 @@ def serve_bytes(data, then_close=False):
 def echo(connection, request):
     """The answer tests get when they script nothing: the target and the body."""
     body = request.target + b"|" + request.body
-    fields = [(b"Connection", b"close")] if connection.retiring else []
+    fields = []
+    if connection.retiring:
+        connection.said_close = True
+        fields = [(b"Connection", b"close")]
     if request.method == b"HEAD":
         connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
     else:
