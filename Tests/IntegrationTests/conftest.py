@@ -74,11 +74,6 @@ def proxy_kind(pytestconfig):
 
 
 @pytest.fixture
-def proxy_name(proxy_kind):
-    return proxy_kind.name
-
-
-@pytest.fixture
 def folder():
     """A folder with a path short enough for unix sockets."""
     path = tempfile.mkdtemp(prefix="wire-")

@@ -40,7 +40,7 @@ def test_missing_upstream_is_answered(start, kind):
             assert response.body == b"" and client.exchange(get()).status in GATEWAY_ERRORS
 
 
-@pytest.mark.parametrize("place", ["refused", "not a socket", "folder", "no permission name"])
+@pytest.mark.parametrize("place", ["refused", "not a socket", "folder", "through a file"])
 def test_unusable_unix_path_is_answered(start, kind, folder, place):
     """Rule 24: a socket nobody listens on, a plain file, a folder, a path through a file."""
     if kind != "unix":
@@ -54,7 +54,7 @@ def test_unusable_unix_path_is_answered(start, kind, folder, place):
     else:
         with open(path, "w", encoding="ascii") as file:
             file.write("plain")
-        if place == "no permission name":
+        if place == "through a file":
             path += "/below.sock"
     wire = start(upstreams=0, addresses=[f"unix:{path}"])
     for _ in range(3):
