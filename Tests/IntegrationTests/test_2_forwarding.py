@@ -298,3 +298,13 @@ def test_trusted_proxy_may_name_the_client(start):
     elements = [element.strip() for element in b",".join(request.values(b"X-Forwarded-For")).split(b",")]
     assert elements[0] == b"192.0.2.7"
     assert elements[-1] in (b"127.0.0.1", b"192.0.2.7")
+
+
+def test_proxy_on_a_unix_socket(start, folder):
+    """Rules 11, 15: the public address may be one; there each byte is read on its own for certain."""
+    wire = start(listen=f"unix:{folder}/public.sock")
+    data = post(b"hello", b"/unix") + get(b"/next")
+    client = wire.client()
+    client.send_pieces([data[i:i + 1] for i in range(len(data))])
+    assert client.read_response(b"POST").body == b"/unix|hello"
+    assert client.read_response().body == b"/next|"

@@ -198,8 +198,7 @@ def test_idle_connections_do_not_slow_others(wire):
         idle.append(client)
         if number % 2:
             assert client.exchange(get(b"/idle")).status == 200
-    grown = wire.program.resident() - before
-    assert grown < 2000 * 32 * 1024, f"{grown // 2000} bytes for each idle connection"
+    wire.check_growth(before, 2000 * 32 * 1024)
     busy = wire.client()
     for number in range(200):
         assert busy.exchange(get(b"/%d" % number)).body == b"/%d|" % number
@@ -246,4 +245,4 @@ def test_nothing_is_left_after_churn(wire, seed):
     churn(700)
     wire.upstream.script = serve(echo)
     eventually(lambda: wire.client().exchange(get()).status == 200, "service goes on")
-    assert wire.program.resident() - before < 8 * MEBIBYTE
+    wire.check_growth(before, 8 * MEBIBYTE)

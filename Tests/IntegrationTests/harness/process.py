@@ -1,6 +1,8 @@
 """A program under test: started, watched and stopped by its process id."""
 
+import functools
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -23,6 +25,7 @@ class Program:
                 env=environment, start_new_session=True,
             )
         self.pid = self.child.pid
+        self.sanitized = is_sanitized(command[0])
 
     def log(self):
         with open(self.log_path, "rb") as log:
@@ -114,6 +117,15 @@ class Program:
             except ProcessLookupError:
                 pass
         self.child.wait(10)
+
+
+@functools.cache
+def is_sanitized(path):
+    """True when a program was built with the address or the thread sanitizer."""
+    path = shutil.which(path) or path
+    with open(path, "rb") as binary:
+        symbols = binary.read()
+    return b"__asan_init" in symbols or b"__tsan_init" in symbols
 
 
 def is_running(pid):

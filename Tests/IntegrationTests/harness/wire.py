@@ -119,6 +119,14 @@ class Wire:
         assert self.requests_but_sentinels() == [], f"{data[:300]!r} reached upstream"
         return None
 
+    def check_growth(self, before, bound):
+        """Fails when the proxy holds `bound` bytes more than it did before.
+
+        A sanitizer keeps freed memory aside, so that its build is not measured.
+        """
+        grown = self.program.resident() - before
+        assert grown < bound or self.program.sanitized, f"{grown} bytes more, {bound} allowed"
+
     def finish(self):
         """Leaves nothing open, and judges what the proxy did meanwhile."""
         for client in self.clients:
