@@ -3,11 +3,15 @@
 import errno
 import fcntl
 import os
+import select
 import socket
 import struct
 import termios
 import time
 
+NETLINK_SOCK_DIAG = 4
+SOCK_DIAG_BY_FAMILY = 20
+NLM_F_REQUEST = 1
 LINGER_RESET = struct.pack("ii", 1, 0)
 
 
@@ -81,26 +85,40 @@ def unread_by_peer(sock):
     """How many bytes that we sent the peer's program has not read yet."""
     if sock.family == socket.AF_UNIX:
         return struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0" * 4))[0]
-    ours, theirs = (
-        f"{int.from_bytes(socket.inet_aton(host), 'little'):08X}:{port:04X}"
-        for host, port in (sock.getsockname(), sock.getpeername())
-    )
-    with open("/proc/net/tcp", encoding="ascii") as table:
-        for line in table:
-            columns = line.split()
-            if columns[1] == theirs and columns[2] == ours:
-                return int(columns[4].split(":")[1], 16)
-    return 0
+    return receive_queue(sock.getpeername(), sock.getsockname())
 
 
-def wait_until_read(sock, timeout=5.0):
-    """Returns when the peer's program has read all, or the connection is over."""
+def receive_queue(local, remote):
+    """How many bytes the owner of a TCP connection has not read yet (sock_diag(7)).
+
+    The kernel is asked for the one socket: its table in /proc is long on a busy machine.
+    """
+    places = struct.pack("!HH4s12x4s12x", local[1], remote[1],
+                         socket.inet_aton(local[0]), socket.inet_aton(remote[0]))
+    no_cookie = b"\xff" * 8
+    request = struct.pack("BBBxI", socket.AF_INET, socket.IPPROTO_TCP, 0, 0xFFFFFFFF)
+    request += places + struct.pack("I", 0) + no_cookie
+    header = struct.pack("IHHII", 16 + len(request), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, 0, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as kernel:
+        kernel.send(header + request)
+        answer = kernel.recv(4096)
+    kind, = struct.unpack_from("H", answer, 4)
+    if kind != SOCK_DIAG_BY_FAMILY:
+        return 0
+    remote_port, = struct.unpack_from("!H", answer, 16 + 6)
+    unread, = struct.unpack_from("I", answer, 16 + 56)
+    return unread if remote_port == remote[1] else 0
+
+
+def wait_until_read(sock, timeout=8.0):
+    """Returns when the peer's program has read all, or has ended the connection."""
     deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
+    while True:
         try:
-            if unread_by_peer(sock) == 0:
-                return True
+            unread = unread_by_peer(sock)
         except OSError:
-            return False
+            return
+        if unread == 0 or select.select([sock], [], [], 0)[0]:
+            return
+        assert time.monotonic() < deadline, f"{unread} bytes are not read within {timeout} s"
         time.sleep(0.0005)
-    return False
