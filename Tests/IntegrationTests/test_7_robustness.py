@@ -11,7 +11,7 @@ from harness.message import Malformed, Truncated, read_body, read_request_head, 
 from harness.stream import ByteStream, StreamEnded
 from harness.upstream import echo, serve
 
-NAMES = [b"Accept", b"X-Test", b"Cookie", b"x-lower", b"X-Empty", b"Referer", b"X!#$%&'*+.^`|~"]
+NAMES = [b"Accept", b"X-Test", b"Cookie", b"x-lower", b"X-Empty", b"Referer"]
 PREFACES = [
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00",
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)) * 2,
@@ -175,6 +175,7 @@ def test_mutated_requests(wire, seed, round_number):
     """Rule 39: what a strict parser accepts reaches upstream in order; the rest harms nobody."""
     source = random.Random(f"{seed}-{round_number}")
     for attempt in range(25):
+        wire.upstream.end_connections()
         wire.upstream.requests.clear()
         made = [random_request(source, number)[0] for number in range(source.randint(1, 4))]
         data = mutate(source, b"".join(part[:3000] if b"chunked" not in part else part for part in made))

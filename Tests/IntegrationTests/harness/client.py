@@ -1,5 +1,6 @@
 """A raw client: sends bytes in any segmentation and reads answers strictly."""
 
+import errno
 import socket
 
 from . import message
@@ -60,7 +61,12 @@ class Client:
         assert rest == b"", f"bytes before the close: {rest[:300]!r}"
 
     def shutdown_write(self):
-        self.sock.shutdown(socket.SHUT_WR)
+        """Half-closes; the proxy may have ended the connection before."""
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            if error.errno != errno.ENOTCONN:
+                raise
 
     def reset(self):
         reset(self.sock)

@@ -7,7 +7,56 @@ the id`. An entry that comes true in no case is reported and fails the run.
 
 import pytest
 
+RELAYS = "relays malformed response heads, or takes them for an HTTP/0.9 body"
+RESTARTS = "fail_timeout bars an upstream that is back: no live upstreams, 502"
+INTERIM = "drops interim answers or falls out of step with them (1.22)"
+NOMINATED = "forwards fields that Connection nominates"
+
 NGINX = {
+    "test_101_nobody_asked_for_is_502": "relays a 101 that nobody asked for",
+    "test_101_to_what_was_no_websocket_request_is_502": "relays a 101 that nobody asked for",
+    "test_absent_reason_is_accepted": "relays a status line without the space",
+    "test_absolute_form_with_another_host_field": "the configuration passes $http_host on",
+    "test_any_interim_answers_keep_the_connection_in_step": INTERIM,
+    "test_any_token_is_a_name": "takes names with odd token characters for invalid",
+    "test_asterisk_form_is_for_options_only": "refuses OPTIONS *",
+    "test_bad_name_is_rejected_or_dropped": "takes a line without colon for an empty field",
+    "test_bare_line_feed_in_chunked_body_aborts_the_request": "takes a bare LF for CRLF",
+    "test_body_cut_by_upstream_is_visible_to_the_client": "closes in order towards HTTP/1.0",
+    "test_burst_on_a_full_backlog_is_absorbed": "answers EAGAIN on connect with 502",
+    "test_chunked_is_case_insensitive": "doesn't strip HTAB around a value",
+    "test_content_length_is_decimal_digits": "doesn't strip HTAB around a value",
+    "test_early_hints_are_forwarded_as_interim": INTERIM,
+    "test_endless_head_costs_no_memory": "has no limit for chunk extensions",
+    "test_half_close_of_the_client_is_passed_on": "a half-close ends the tunnel",
+    "test_hop_by_hop_field_of_a_response_is_removed": "forwards Upgrade of a plain response",
+    "test_hop_by_hop_fields_of_an_interim_answer_are_removed": INTERIM,
+    "test_host_name_is_case_insensitive_and_value_is_trimmed": "doesn't strip HTAB",
+    "test_http_1_0_client_never_gets_an_interim_answer": INTERIM,
+    "test_http_1_0_without_host_gets_one": "the configuration passes $http_host on",
+    "test_http_time_outs_do_not_apply_to_a_tunnel": "proxy_read_timeout applies to tunnels",
+    "test_idle_connections_that_close_under_load_fail_no_get": RESTARTS,
+    "test_invalid_content_length_of_a_response_is_502": "ignores an invalid length",
+    "test_invalid_host_is_rejected": "validates little of Host",
+    "test_malformed_chunk_aborts_the_request": "reads chunk lines leniently",
+    "test_malformed_request_line_is_rejected": "takes HTTP/1.10, and HTTP/0.9 without Host",
+    "test_malformed_response_head_is_502": RELAYS,
+    "test_method_is_forwarded_unchanged": "refuses methods in lower case and odd tokens",
+    "test_mutated_responses": RELAYS,
+    "test_nominated_field_of_a_request_is_removed": NOMINATED,
+    "test_nominated_field_of_a_response_is_removed": NOMINATED,
+    "test_other_transfer_coding_is_rejected": "reads a CR at the end of a value leniently",
+    "test_other_transfer_coding_of_a_response": "ignores unknown transfer codings",
+    "test_other_upgrade_is_not_forwarded": "the map looks at Upgrade alone",
+    "test_oversized_chunk_parts_are_refused": "has no limit for extensions and trailers",
+    "test_oversized_head_is_refused_not_truncated[empty lines": "skips any number of empty lines",
+    "test_received_post_is_never_sent_again[": "knows POST, LOCK and PATCH as not idempotent only",
+    "test_response_byte_by_byte": INTERIM,
+    "test_response_trailers_are_kept_as_trailers_or_dropped": "drops trailers",
+    "test_rolling_restart_of_real_gunicorns": RESTARTS,
+    "test_rolling_restart_under_load": RESTARTS,
+    "test_target_is_forwarded_byte_exact": "refuses %00 and paths above the root",
+    "test_upstream_cut_at_any_byte": RELAYS,
 }
 
 HAPROXY = {

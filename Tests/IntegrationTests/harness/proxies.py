@@ -192,6 +192,7 @@ http {{
     listen {self.address} backlog=4096;
     client_max_body_size 0;
     lingering_timeout 1s;
+    keepalive_requests 1000000;
     client_header_buffer_size 8k;
     large_client_header_buffers 8 64k;
     {' '.join(lines)}
