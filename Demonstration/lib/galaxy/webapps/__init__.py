@@ -1,0 +1,1 @@
+"""What Galaxy serves over HTTP."""
