@@ -8,8 +8,10 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 # Port of 127.0.0.1 that `make run` listens on.
 PORT ?= 8080
-# What `make test` runs, in this order.
+# What `make test` runs, in this order; each is a target of its own too, and so is lint.
 LANES ?= unit integration address thread fuzz
+# Those that run the binary among other programs.
+INTEGRATION_LANES := integration address thread
 
 run: build
 	@tools/install-packages python
@@ -21,25 +23,17 @@ build:
 	@tools/check-swift
 	@tools/build
 
-test: build
-	@tools/install-packages python integration
-	@tools/install-python Demonstration/requirements.txt Tests/requirements.txt
+test:
+	@tools/install-packages build python \
+	  $(if $(filter $(INTEGRATION_LANES),$(LANES)),integration) $(if $(filter lint,$(LANES)),lint)
+	@tools/check-swift
+	@tools/install-python \
+	  $(if $(filter $(INTEGRATION_LANES),$(LANES)),Demonstration/requirements.txt Tests/requirements.txt) \
+	  $(if $(filter lint,$(LANES)),tools/requirements.txt)
 	@tools/run-tests $(LANES)
 
-unit fuzz: 
-	@tools/install-packages build
-	@tools/check-swift
-	@tools/run-tests $@
-
-# All of `make test`'s preparation, one lane of its tests.
-integration address thread:
+lint unit integration address thread fuzz:
 	@$(MAKE) --no-print-directory test LANES=$@
-
-lint:
-	@tools/install-packages python lint
-	@tools/check-swift
-	@tools/install-python tools/requirements.txt
-	@tools/run-tests lint
 
 install:
 	@tools/install --prefix "$(PREFIX)" --destdir "$(DESTDIR)"
