@@ -2,15 +2,16 @@
 # (Debian packages by apt, Python packages into build/venv) and say so; nothing is installed twice.
 
 .DEFAULT_GOAL := build
-.PHONY: run build test unit integration address thread fuzz lint install clean
+.PHONY: run build test tools unit integration address thread fuzz lint install clean
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
 # Port of 127.0.0.1 that `make run` listens on.
 PORT ?= 8080
 # What `make test` runs, in this order; each is a target of its own too, and so is lint.
-LANES ?= unit integration address thread fuzz
-# Those that run the binary among other programs.
+LANES ?= tools unit integration address thread fuzz
+# Those in Python, and those among them that run the binary among other programs.
+PYTEST_LANES := tools integration address thread
 INTEGRATION_LANES := integration address thread
 
 run: build
@@ -28,11 +29,11 @@ test:
 	  $(if $(filter $(INTEGRATION_LANES),$(LANES)),integration) $(if $(filter lint,$(LANES)),lint)
 	@tools/check-swift
 	@tools/install-python \
-	  $(if $(filter $(INTEGRATION_LANES),$(LANES)),Demonstration/requirements.txt Tests/requirements.txt) \
+	  $(if $(filter $(PYTEST_LANES),$(LANES)),Tests/requirements.txt) \
 	  $(if $(filter lint,$(LANES)),tools/requirements.txt)
 	@tools/run-tests $(LANES)
 
-lint unit integration address thread fuzz:
+lint tools unit integration address thread fuzz:
 	@$(MAKE) --no-print-directory test LANES=$@
 
 install:
