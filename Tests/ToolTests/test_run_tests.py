@@ -24,6 +24,8 @@ run_tests.RESULTS = Path(results)
 run_tests.GRACE_SECONDS = 1.0
 steps = [json.loads(step) for step in steps]
 lane = [run_tests.Step(**step | {"counting": run_tests.Counting[step["counting"]]}) for step in steps]
+for step in lane:
+    step.log = step.log and Path(step.log)
 tally = run_tests.Runner(time.monotonic() + float(seconds)).lane("lane", lane)
 print(json.dumps([tally.passed, tally.failed, tally.skipped]))
 """
@@ -112,6 +114,13 @@ def test_a_daemon_left_running_is_found_and_ended(lane, tmp_path):
     pid = (tmp_path / "pid").read_text().strip()
     assert f"left running: process {pid}" in output
     assert not Path(f"/proc/{pid}").exists()
+
+
+@pytest.mark.parametrize("status, shown", [(0, ["line 99"]), (1, [f"line {n}" for n in range(20, 100)])])
+def test_a_log_is_shown_when_it_matters(lane, tmp_path, status, shown):
+    script = "for n in $(seq 0 99); do echo line $n; done; exit " + str(status)
+    output = lane(step(script, log=str(tmp_path / "log")))[1]
+    assert [line for line in output.splitlines() if line.startswith("line ")] == shown
 
 
 def test_a_sanitizer_report_is_a_failure(lane, tmp_path):
