@@ -76,6 +76,14 @@ public final class EventLoop {
     event_base_loop(base, EVLOOP_NO_EXIT_ON_EMPTY)
   }
 
+  /// Lets go of the channels that were closed since the last turn. To be called when the loop won't run again: what
+  /// they refer to may refer to the loop.
+  public func releaseAfterRun() {
+    toBeChecked.removeAll()
+    for index in queues.indices { queues[index].removeAll() }
+    releaseClosedChannels()
+  }
+
   /// Ends `run` when the callback of the moment has returned.
   public func stop() {
     event_base_loopbreak(base)

@@ -8,7 +8,7 @@ final class LocalPool: Timed {
   /// What a request of this pool is hashed by; nil when its balancing doesn't hash.
   let requestKey: RequestKey?
   private let number: Int
-  private unowned(unsafe) let loop: EventLoop
+  private let loop: EventLoop
   private var kept: [ContiguousArray<UpstreamConnection>]
   private var held: [WaitingLine.Ticket: Exchange] = [:]
 
