@@ -10,6 +10,7 @@ import Testing
     let (maximumCount, maximumBytes) = (Int.random(in: 1...3_000, using: &generator), 100_000)
     var queue = HoldQueue(maximumCount: maximumCount, maximumBytes: maximumBytes)
     var model: [(ticket: HoldQueue.Ticket, bytes: Int)] = []
+    var bytes = 0
     var gone: [HoldQueue.Ticket] = []
     // Phases in which it mostly grows, and in which it mostly empties.
     for step in 0..<12_000 {
@@ -17,13 +18,17 @@ import Testing
       switch Int.random(in: 0..<10, using: &generator) {
       case 0..<(isGrowing ? 7 : 2):
         let size = Int.random(in: 0...80, using: &generator)
-        let fits = model.count < maximumCount && model.reduce(0) { $0 + $1.bytes } + size <= maximumBytes
+        let fits = model.count < maximumCount && bytes + size <= maximumBytes
         let ticket = queue.join(owner: step, bytes: size)
         #expect((ticket != nil) == fits, "seed \(seed), step \(step)")
-        if let ticket { model.append((ticket, size)) }
+        if let ticket {
+          model.append((ticket, size))
+          bytes += size
+        }
       case 9 where !model.isEmpty:
         let place = Int.random(in: 0..<model.count, using: &generator)
-        let ticket = model.remove(at: place).ticket
+        let (ticket, size) = model.remove(at: place)
+        bytes -= size
         let hasLeft = queue.leave(ticket)
         #expect(hasLeft, "seed \(seed), step \(step)")
         gone.append(ticket)
@@ -34,11 +39,11 @@ import Testing
         let first = queue.takeFirst()
         #expect(first == model.first?.ticket, "seed \(seed), step \(step)")
         if let first {
-          model.removeFirst()
+          bytes -= model.removeFirst().bytes
           gone.append(first)
         }
       }
-      #expect(queue.count == model.count && queue.bytes == model.reduce(0) { $0 + $1.bytes })
+      #expect(queue.count == model.count && queue.bytes == bytes)
     }
     while let first = queue.takeFirst() {
       #expect(first == model.first?.ticket)
