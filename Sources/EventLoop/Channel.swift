@@ -22,7 +22,7 @@ public struct Readiness: OptionSet, Sendable {
 /// noticed even then. Writability is asked for only after a send would have blocked.
 ///
 /// The loop holds a reference from `open` to the end of the turn in which `close` is called, so that no callback
-/// or queue can meet an object that is gone.
+/// or queue can meet an object that is gone; while it does not run, only to `close` itself.
 open class Channel: Timed {
   public unowned(unsafe) let loop: EventLoop
   /// -1 once closed.
@@ -93,15 +93,14 @@ open class Channel: Timed {
     guard !isClosed else { return nil }
     let number = descriptor
     loop.retire(self)
-    if isOpen {
-      event_del(readEvent)
-      if isWatchingWrites, let writeEvent { event_del(writeEvent) }
-      isOpen = false
-      isWatchingWrites = false
-      loop.releaseAtEndOfTurn(self)
-    }
     descriptor = -1
     queuedPhases = 0
+    guard isOpen else { return number }
+    event_del(readEvent)
+    if isWatchingWrites, let writeEvent { event_del(writeEvent) }
+    isOpen = false
+    isWatchingWrites = false
+    loop.releaseAtEndOfTurn(self)
     return number
   }
 

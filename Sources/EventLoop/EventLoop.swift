@@ -29,6 +29,7 @@ public final class EventLoop {
   private var due: [Timed] = []
   private var armedFor = Timed.never
   private var isTurnScheduled = false
+  private var isRunning = false
   private let turnEvent = UnsafeMutablePointer<event>.allocate(capacity: 1)
   private let timerEvent = UnsafeMutablePointer<event>.allocate(capacity: 1)
   private var signals: [SignalSubscription] = []
@@ -73,7 +74,9 @@ public final class EventLoop {
 
   /// Runs until `stop`.
   public func run() {
+    isRunning = true
     event_base_loop(base, EVLOOP_NO_EXIT_ON_EMPTY)
+    isRunning = false
   }
 
   /// Lets go of the channels that were closed since the last turn. To be called when the loop won't run again: what
@@ -139,9 +142,16 @@ public final class EventLoop {
     event_add(turnEvent, &interval)
   }
 
+  /// Lets go of a channel that has just been closed. While the loop does not run, no callback can meet it, and there
+  /// may never be another turn: what it refers to, this loop perhaps, would live for ever.
   func releaseAtEndOfTurn(_ channel: Channel) {
     graveyard.append(Unmanaged.passUnretained(channel))
-    beginTurn()
+    if isRunning {
+      beginTurn()
+    } else {
+      for phase in queues.indices { queues[phase].removeAll { $0.isClosed } }
+      releaseClosedChannels()
+    }
   }
 
   private func releaseClosedChannels() {

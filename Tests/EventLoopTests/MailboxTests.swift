@@ -62,6 +62,24 @@ import Testing
     reader.close()
   }
 
+  /// Guards against a loop that lives for ever, with its descriptors, because its last channel was closed behind its
+  /// last turn and refers to it.
+  @Test(arguments: [false, true])
+  func aLoopGoesWithItsReader(_ hasMoreToDo: Bool) throws {
+    weak var weakLoop: EventLoop?
+    do {
+      let loop = try EventLoop()
+      weakLoop = loop
+      let mailbox = try Mailbox<Int>()
+      let reader = try MailboxReader(mailbox, on: loop) { _ in loop.stop() }
+      mailbox.post(0)
+      loop.runBounded()
+      if hasMoreToDo { loop.enqueue(reader, for: .receiveRequests) }
+      reader.close()
+    }
+    #expect(weakLoop == nil)
+  }
+
   /// Guards against letters that are handed to somebody who has closed the mailbox for good.
   @Test func nothingIsDeliveredBehindTheClose() throws {
     let loop = try EventLoop()
@@ -75,6 +93,7 @@ import Testing
     for number in 0..<3 { mailbox.post(number) }
     loop.runOneTurn()
     #expect(received == [0])
+    #expect(reader?.isClosed == true)
     reader = nil
   }
 }

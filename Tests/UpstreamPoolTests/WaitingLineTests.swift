@@ -62,7 +62,7 @@ import Testing
     let left = Atomic<Int>(0)
     let joined = Atomic<Int>(0)
     for owner in 0..<3 {
-      line.register(owner: owner) { _ in
+      line.register(owner: owner) { [unowned line] _ in
         called.wrappingAdd(1, ordering: .relaxed)
         line.arrive(waited: 0)
       }
