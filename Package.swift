@@ -21,6 +21,7 @@ let package = Package(
     .target(name: "SystemCalls", dependencies: ["CLinux"], swiftSettings: strict),
     .target(name: "EventLoop", dependencies: ["CLibevent", "SystemCalls"], swiftSettings: strict),
     .target(name: "HTTP1", swiftSettings: strict + fuzzed),
+    .target(name: "JSON", swiftSettings: strict),
     .target(name: "YAML", dependencies: ["CLibYAML"], swiftSettings: strict),
     .target(
       name: "UpstreamPool", dependencies: ["EventLoop", "HTTP1", "SystemCalls"], swiftSettings: strict),
@@ -28,7 +29,7 @@ let package = Package(
     .executableTarget(
       name: "galaxy-lb",
       dependencies: [
-        "GravityRestart", "UpstreamPool", "HTTP1", "EventLoop", "YAML", "SystemCalls", "CLinux",
+        "GravityRestart", "UpstreamPool", "HTTP1", "EventLoop", "JSON", "YAML", "SystemCalls", "CLinux",
       ],
       swiftSettings: strict),
 
@@ -43,6 +44,7 @@ let package = Package(
     .testTarget(name: "SystemCallsTests", dependencies: ["SystemCalls"]),
     .testTarget(name: "EventLoopTests", dependencies: ["EventLoop", "SystemCalls"]),
     .testTarget(name: "UpstreamPoolTests", dependencies: ["UpstreamPool", "SystemCalls"]),
+    .testTarget(name: "JSONTests", dependencies: ["JSON"]),
     .testTarget(name: "YAMLTests", dependencies: ["YAML"]),
     .testTarget(name: "GalaxyLBTests", dependencies: ["galaxy-lb"]),
     // The fixtures are found beside the sources, and shared with the integration tests.
