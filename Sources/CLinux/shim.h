@@ -25,6 +25,7 @@ enum {
   clinux_SPLICE_F_MORE = 4,
   clinux_F_SETPIPE_SZ = 1031,
   clinux_SO_PEERCRED = 17,
+  clinux_SO_PEERGROUPS = 59,
   clinux_SO_REUSEPORT = 15,
 };
 

@@ -45,3 +45,19 @@ public func names(inFolder path: String) -> [String] {
   }
   return names.sorted()
 }
+
+/// An exclusive lock on a folder (flock(2)), for programs of this kind to take turns in it; it is held until the
+/// value goes.
+public struct FolderLock: ~Copyable {
+  private let descriptor: Descriptor?
+
+  /// Waits for the lock. A folder that can't be read can't be locked either, and is left without.
+  public init(_ path: String) {
+    let number = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    descriptor = number < 0 ? nil : Descriptor(owning: number)
+    _ = try? retryingInterrupts("flock") { flock(number, LOCK_EX) }
+  }
+
+  /// Lets the next one in.
+  public consuming func release() {}
+}

@@ -78,6 +78,11 @@ public enum Listening {
     return socket.release()
   }
 
+  /// Makes one socket on a unix path, as `sockets` does; EADDRINUSE when somebody listens there.
+  public static func unixSocket(_ path: String) throws(SystemError) -> Int32 {
+    try unixSockets(path, count: 1)[0]
+  }
+
   private static func unixSockets(_ path: String, count: Int) throws(SystemError) -> [Int32] {
     let address = SocketAddress(unixPath: path)
     try removeStaleSocket(path, address)

@@ -131,4 +131,18 @@ public struct PeerCredentials: Hashable, Sendable {
     user = credentials.user
     group = credentials.group
   }
+  /// All groups of the process at the other end, its own one included (SO_PEERGROUPS, Linux 4.13); only that one where
+  /// the kernel doesn't tell the others.
+  public func groups(of socket: Int32) -> Set<UInt32> {
+    var found = [UInt32](repeating: 0, count: 64)
+    while true {
+      var length = socklen_t(found.count * MemoryLayout<UInt32>.size)
+      let result = getsockopt(socket, SOL_SOCKET, Int32(clinux_SO_PEERGROUPS), &found, &length)
+      let count = Int(length) / MemoryLayout<UInt32>.size
+      if result == 0 { return Set(found.prefix(count)).union([group]) }
+      // The length is what there would be.
+      guard errno == ERANGE, count > found.count else { return [group] }
+      found = [UInt32](repeating: 0, count: count)
+    }
+  }
 }

@@ -1,3 +1,4 @@
+import EventLoop
 import Synchronization
 import SystemCalls
 
@@ -11,17 +12,16 @@ public final class Upstream: Sendable {
   /// What each loop counts, by the loop's number.
   public let statistics: [UpstreamStatistics]
 
-  private let administrative = Atomic<UInt8>(AdministrativeState.ready.rawValue)
+  private let ledger: UpstreamLedger
   /// A copy of `Knowledge.health.state` that balancing reads without a lock.
   private let operational: Atomic<UInt8>
   /// True while the next success or failure could change something.
   private let isUnsettled: Atomic<Bool>
-  private let leases = Atomic<Int>(0)
   private let weightInForce: Atomic<Int>
   /// When it came back, for `slow_start`; 0 for never.
   private let cameBackAt = Atomic<Int64>(0)
   private let generationInForce = Atomic<Int>(0)
-  private let processInForce = Atomic<Int32>(0)
+  private let processInForce: Atomic<Int32>
   private let knowledge: Mutex<Knowledge>
   private let observer: @Sendable (Upstream, UpstreamEvent) -> Void
 
@@ -29,48 +29,66 @@ public final class Upstream: Sendable {
   private struct Knowledge {
     var health: UpstreamHealth
     var incarnation: Incarnation?
-    var reason: String?
     var transitions = 0
+    /// When the operational state became what it is, in milliseconds of the monotonic clock.
+    var since: Int64
   }
 
   /// - Parameters:
   ///   - loops: the number of loops that will count.
   ///   - now: milliseconds of the monotonic clock.
+  ///   - predecessor: the same gunicorn in the configuration before a reload. Its administrative state, its work, its
+  ///     counters and what is known about its health go on; so does a weight that was set meanwhile, unless the
+  ///     configuration now says another one than before.
   ///   - observer: called on whatever thread notices it when something about this upstream has changed.
   public init(
     _ settings: UpstreamSettings, health: HealthSettings, index: Int, address: SocketAddress, loops: Int,
-    now: Int64,
+    now: Int64, replacing predecessor: Upstream? = nil,
     observer: @escaping @Sendable (Upstream, UpstreamEvent) -> Void
   ) {
     self.settings = settings
     self.index = index
     self.address = address
     self.observer = observer
-    statistics = (0..<loops).map { _ in UpstreamStatistics() }
-    weightInForce = Atomic(settings.weight)
-    let health = UpstreamHealth(health, now: now)
-    operational = Atomic(health.state.rawValue)
-    isUnsettled = Atomic(health.state != .up)
-    knowledge = Mutex(Knowledge(health: health))
+    let ledger = predecessor?.ledger ?? UpstreamLedger(loops: loops, now: now)
+    self.ledger = ledger
+    statistics = ledger.statistics
+    let before = predecessor?.knowledge.withLock { $0 }
+    var knowledge = before ?? Knowledge(health: UpstreamHealth(health, now: now), since: now)
+    knowledge.health.adopt(health)
+    let keepsWeight = predecessor?.settings.weight == settings.weight
+    weightInForce = Atomic(keepsWeight ? predecessor?.weight ?? settings.weight : settings.weight)
+    operational = Atomic(knowledge.health.state.rawValue)
+    isUnsettled = Atomic(knowledge.health.state != .up || knowledge.health.isSuspicious)
+    processInForce = Atomic(knowledge.incarnation?.process ?? 0)
+    self.knowledge = Mutex(knowledge)
   }
 
   // MARK: State
 
   public var state: UpstreamState {
     UpstreamState(
-      AdministrativeState(rawValue: administrative.load(ordering: .relaxed))!,
-      OperationalState(rawValue: operational.load(ordering: .relaxed))!)
+      ledger.state, OperationalState(rawValue: operational.load(ordering: .relaxed))!)
   }
 
   /// Says what people or a coordinator want of it. The reason is shown to users while nothing else serves.
-  public func setAdministrative(_ state: AdministrativeState, reason: String? = nil) {
-    knowledge.withLock { $0.reason = reason }
-    let before = administrative.exchange(state.rawValue, ordering: .relaxed)
-    if before != state.rawValue { observer(self, .administrative(state)) }
+  ///
+  /// A loop that is choosing an upstream at this very moment may still begin one lease after this has returned; see
+  /// `UpstreamLease`.
+  public func setAdministrative(
+    _ state: AdministrativeState, reason: String? = nil, now: Int64 = EventLoop.monotonicMilliseconds()
+  ) {
+    if ledger.set(state, reason: reason, now: now) { observer(self, .administrative(state)) }
   }
 
   /// Why it is draining or in maintenance, in the words of whoever said so.
-  public var administrativeReason: String? { knowledge.withLock { $0.reason } }
+  public var administrativeReason: String? { ledger.reason }
+
+  /// Since when it has its administrative state, in milliseconds of the monotonic clock.
+  public var administrativeSince: Int64 { ledger.since }
+
+  /// Since when it has its operational state, in milliseconds of the monotonic clock.
+  public var operationalSince: Int64 { knowledge.withLock { $0.since } }
 
   /// Its share beside the others; `settings.weight` until somebody changes it.
   public var weight: Int {
@@ -105,7 +123,7 @@ public final class Upstream: Sendable {
   // MARK: Work
 
   /// Leases alive, over all loops and classes.
-  public var inFlight: Int { leases.load(ordering: .relaxed) }
+  public var inFlight: Int { ledger.leases.load(ordering: .relaxed) }
 
   /// True while it has less work than `maximumConnections`.
   public var hasRoom: Bool {
@@ -119,7 +137,7 @@ public final class Upstream: Sendable {
     guard let limit = settings.maximumConnections else { return lease(traffic, loop: loop) }
     var held = inFlight
     while held < limit {
-      let (taken, seen) = leases.weakCompareExchange(
+      let (taken, seen) = ledger.leases.weakCompareExchange(
         expected: held, desired: held + 1, ordering: .relaxed)
       if taken {
         statistics[loop].begin(traffic)
@@ -132,14 +150,14 @@ public final class Upstream: Sendable {
 
   /// Counts one piece of work from now until the lease goes. `loop` is the number of the calling loop.
   public func lease(_ traffic: TrafficClass, loop: Int) -> UpstreamLease {
-    leases.wrappingAdd(1, ordering: .relaxed)
+    ledger.leases.wrappingAdd(1, ordering: .relaxed)
     statistics[loop].begin(traffic)
     return UpstreamLease(self, traffic, loop)
   }
 
   fileprivate func end(_ traffic: TrafficClass, loop: Int) {
     statistics[loop].end(traffic)
-    leases.wrappingSubtract(1, ordering: .releasing)
+    ledger.leases.wrappingSubtract(1, ordering: .releasing)
   }
 
   // MARK: Health
@@ -178,7 +196,10 @@ public final class Upstream: Sendable {
       let before = knowledge.health.state
       change(&knowledge.health)
       let after = knowledge.health.state
-      if before != after { knowledge.transitions += 1 }
+      if before != after {
+        knowledge.transitions += 1
+        knowledge.since = now
+      }
       isUnsettled.store(after != .up || knowledge.health.isSuspicious, ordering: .relaxed)
       if after == .up, before != .up { cameBackAt.store(now, ordering: .relaxed) }
       operational.store(after.rawValue, ordering: .relaxed)
@@ -230,7 +251,8 @@ public enum UpstreamEvent: Sendable {
 }
 
 /// One piece of work that an upstream has. It can't be copied, and counts for as long as it lives: an upstream is
-/// drained when no lease of it is alive.
+/// drained when no lease of it is alive, and every loop has begun a turn since it takes no new work: only then none
+/// can be on its way.
 public struct UpstreamLease: ~Copyable {
   public let upstream: Upstream
   public private(set) var traffic: TrafficClass

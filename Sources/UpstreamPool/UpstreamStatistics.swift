@@ -72,12 +72,13 @@ public final class UpstreamStatistics: Sendable {
 }
 
 /// A fixed number of counters with one writer.
-final class CounterArray: Sendable {
+public final class CounterArray: Sendable {
   // Sendable because it is never reassigned, and what it points to are atomics.
   private nonisolated(unsafe) let base: UnsafeMutablePointer<Atomic<Int>>
-  let count: Int
+  public let count: Int
 
-  init(_ count: Int) {
+  /// That many counters, all 0.
+  public init(_ count: Int) {
     self.count = count
     base = .allocate(capacity: count)
     for place in 0..<count { (base + place).initialize(to: Atomic(0)) }
@@ -88,12 +89,14 @@ final class CounterArray: Sendable {
     base.deallocate()
   }
 
-  subscript(_ place: Int) -> Int {
+  /// The counter at a place below `count`.
+  public subscript(_ place: Int) -> Int {
     precondition(place >= 0 && place < count)
     return base[place].load(ordering: .relaxed)
   }
 
-  func add(at place: Int, _ amount: Int) {
+  /// To be called by the writing thread only.
+  public func add(at place: Int, _ amount: Int) {
     precondition(place >= 0 && place < count)
     base[place].store(base[place].load(ordering: .relaxed) &+ amount, ordering: .relaxed)
   }

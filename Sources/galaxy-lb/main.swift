@@ -5,6 +5,11 @@ var diagnostics = Diagnostics()
 switch Verb(arguments: CommandLine.arguments, diagnostics: &diagnostics) {
 case .serve(let settings): exit(RunProxy.run(settings))
 case .check(let settings): exit(Check.run(settings).rawValue)
+case .status(let command): exit(command.run().rawValue)
+case .drain(let command): exit(command.run().rawValue)
+case .ready(let command): exit(command.run().rawValue)
+case .maintenance(let command): exit(command.run().rawValue)
+case .weight(let command): exit(command.run().rawValue)
 case .version: exit(Version.run().rawValue)
 case .help: exit(Help.run().rawValue)
 case nil:

@@ -68,7 +68,7 @@ import YAML
     var commandLine = oneUpstream
     commandLine.listen = [.tcp(host: "", port: 1)]
     commandLine.threads = 3
-    commandLine.control = "/nowhere/control.sock"
+    commandLine.control = .at(path: "/nowhere/control.sock")
     commandLine.logLevel = .debug
     let file = """
       listen: :2
@@ -84,7 +84,7 @@ import YAML
     #expect(errors(problems).isEmpty)
     let settings = configuration.settings
     #expect(settings.listen == commandLine.listen && settings.threads == 3 && settings.logLevel == .debug)
-    #expect(settings.control == "/nowhere/control.sock")
+    #expect(settings.control == .at(path: "/nowhere/control.sock"))
     #expect(settings.pools.map(\.name) == ["default"])
     #expect(settings.timeouts.connect == 1000)
     #expect(configuration.origin(of: "threads") == .option("--threads"))
@@ -262,7 +262,7 @@ import YAML
     let second = try reread(first.text)
     #expect(values(first.text) == values(second.text))
     #expect(second.settings.listen == first.settings.listen)
-    #expect(second.settings.control == "/run/tab\tquote\".sock")
+    #expect(second.settings.control == .at(path: "/run/tab\tquote\".sock"))
     #expect(second.settings.pools == first.settings.pools)
     #expect(second.settings.pools[0].upstreams.map(\.name) == ["123", "null", "a:"])
     #expect(second.settings.routes == first.settings.routes)

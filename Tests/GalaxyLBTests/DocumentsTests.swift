@@ -21,7 +21,9 @@ import YAML
 
   private func expectDefaults(_ settings: Settings) {
     let defaults = Settings()
-    #expect(settings.threads == defaults.threads && settings.control == nil && settings.runAs == nil)
+    #expect(
+      settings.threads == defaults.threads && settings.control == defaults.control && settings.runAs == nil)
+    #expect(settings.controlGroup == nil && settings.metrics == nil)
     #expect(settings.timeouts == defaults.timeouts)
     #expect(settings.limits == defaults.limits)
     #expect(settings.trustedProxies == defaults.trustedProxies)

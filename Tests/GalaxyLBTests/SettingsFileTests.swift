@@ -45,7 +45,7 @@ import YAML
     let settings = file.configuration.settings
     #expect(settings.listen == [.tcp(host: "", port: 80), .unix(path: "/etc/lb/public.sock")])
     #expect(settings.threads == 4)
-    #expect(settings.control == "/run/lb/control.sock")
+    #expect(settings.control == .at(path: "/run/lb/control.sock"))
     #expect(settings.runAs?.user == geteuid())
     #expect(file.configuration.galaxyFiles.map(\.value) == ["/etc/lb/galaxy.yml", "/srv/g/galaxy.yml"])
     #expect(
@@ -167,7 +167,7 @@ import YAML
       "1:8: error: group: found 'no-such-group-here', expected a group of this system"
     ),
     (
-      "control: ''", "1:10: error: control: found the string '', expected the path of a unix socket"
+      "control: ''", "1:10: error: control: found the string '', expected the path of a unix socket, or off"
     ),
   ])
   func mistakes(_ text: String, _ expected: String) {

@@ -14,7 +14,7 @@ struct UpstreamHealth: Sendable {
     case noGoodAnswer
   }
 
-  private let settings: HealthSettings
+  private var settings: HealthSettings
   private(set) var state = OperationalState.up
   /// When it went down; nil while it is up, or starting for another reason.
   private(set) var downSince: Int64?
@@ -36,6 +36,9 @@ struct UpstreamHealth: Sendable {
       downSince = now
     }
   }
+
+  /// Goes on with other settings, after a reload.
+  mutating func adopt(_ settings: HealthSettings) { self.settings = settings }
 
   // MARK: Traffic
 

@@ -7,6 +7,11 @@ enum Verb: Equatable, Sendable {
   case serve(CommandLineSettings)
   /// Read and show the configuration.
   case check(CommandLineSettings)
+  case status(Status)
+  case drain(Drain)
+  case ready(Ready)
+  case maintenance(Maintenance)
+  case weight(Weight)
   case version
   case help
 
@@ -20,15 +25,71 @@ enum Verb: Equatable, Sendable {
       }
     }
     let settings = CommandLineSettings(given, into: &diagnostics)
+    let verb = Self.verb(given, into: &diagnostics)
+    let command = verb.flatMap { Self.command($0, given, settings, into: &diagnostics) }
     guard !diagnostics.hasErrors else { return nil }
-    let options = Set(given.map(\.option))
-    if options.contains(.help) {
-      self = .help
-    } else if options.contains(.version) {
-      self = .version
-    } else {
-      self = options.contains(.check) ? .check(settings) : .serve(settings)
+    self = command ?? .serve(settings)
+  }
+
+  /// The verb that was given, after all options have been found to go with it.
+  private static func verb(_ given: [GivenOption], into diagnostics: inout Diagnostics) -> Option? {
+    let options = given.map(\.option)
+    let verb = [.help, .version].first(where: options.contains) ?? options.first(where: \.isVerb)
+    var seen: Set<Option> = []
+    for option in options where seen.insert(option).inserted {
+      if let verb {
+        guard !option.goes(with: verb) else { continue }
+        diagnostics.error("does not go with \(verb.spelling)", at: .option(option.spelling))
+      } else if let companions = option.companions {
+        let verbs = companions.map(\.spelling).joined(separator: " or ")
+        diagnostics.error("only together with \(verbs)", at: .option(option.spelling))
+      }
     }
+    return verb
+  }
+
+  /// Nil for a verb whose arguments are wrong, which is reported.
+  private static func command(
+    _ verb: Option, _ given: [GivenOption], _ settings: CommandLineSettings,
+    into diagnostics: inout Diagnostics
+  ) -> Verb? {
+    func argument(_ option: Option) -> String? { given.last { $0.option == option }?.argument }
+    let options = Set(given.map(\.option))
+    let proxy = RunningProxy(control: settings.control, file: settings.file)
+    let name = argument(verb) ?? ""
+    switch verb {
+    case .help: return .help
+    case .version: return .version
+    case .check: return .check(settings)
+    case .status: return .status(Status(proxy: proxy, json: options.contains(.json)))
+    case .ready: return .ready(Ready(proxy: proxy, name: name))
+    case .maintenance:
+      return .maintenance(Maintenance(proxy: proxy, name: name, reason: argument(.reason)))
+    case .weight:
+      return Weight.read(name, into: &diagnostics).map {
+        .weight(Weight(proxy: proxy, name: $0.name, weight: $0.weight))
+      }
+    case .drain:
+      var drain = Drain(proxy: proxy, name: name, reason: argument(.reason))
+      drain.waits = options.contains(.wait)
+      drain.json = options.contains(.json)
+      if let text = argument(.timeout) { drain.timeout = timeout(text, into: &diagnostics) }
+      if !drain.waits {
+        for option in [Option.timeout, .json] where options.contains(option) {
+          diagnostics.error("only together with \(Option.wait.spelling)", at: .option(option.spelling))
+        }
+      }
+      return .drain(drain)
+    default: return nil
+    }
+  }
+
+  private static func timeout(_ text: String, into diagnostics: inout Diagnostics) -> Int64? {
+    if let time = try? Notation.duration.value(of: text), time <= ControlCall.longestTimeout { return time }
+    diagnostics.error(
+      "expected a duration such as \(Notation.duration.examples), up to 168h, found '\(text)'",
+      at: .option(Option.timeout.spelling))
+    return nil
   }
 }
 
@@ -41,7 +102,7 @@ struct CommandLineSettings: Equatable, Sendable {
   /// galaxy-lb.yml
   var file: String?
   var threads: Int?
-  var control: String?
+  var control: ControlPlace?
   var logLevel: LogLevel?
 
   init() {}
@@ -61,7 +122,7 @@ struct CommandLineSettings: Equatable, Sendable {
         }
       case .galaxyConfig: Self.path(text, at: origin, into: &diagnostics).map { galaxyFiles.append($0) }
       case .config: file = Self.path(text, at: origin, into: &diagnostics)
-      case .control: control = socketPath(reading: text, at: origin, into: &diagnostics)
+      case .control: control = ControlPlace(reading: text, at: origin, into: &diagnostics)
       case .threads:
         threads = Int(text)
         if threads.map(Settings.allowedThreads.contains) != true {
@@ -76,7 +137,7 @@ struct CommandLineSettings: Equatable, Sendable {
             "expected one of \(LogLevel.names.joined(separator: ", ")), found '\(text)'", at: origin,
             nearest: nearest(text, in: LogLevel.names))
         }
-      case .check, .version, .help: break
+      default: break
       }
     }
   }

@@ -9,6 +9,8 @@ enum ExitStatus: Int32, Sendable {
   case failure = 1
   /// The command line or the configuration is wrong.
   case usage = 2
+  /// A command to a proxy that isn't running.
+  case notRunning = 3
 }
 
 /// Writes `text` to standard output; a failure (a full disk, a closed pipe) is the exit status.

@@ -7,6 +7,15 @@ enum Option: String, CaseIterable, Sendable {
   case threads
   case control
   case logLevel = "log-level"
+  case status
+  case json
+  case drain
+  case wait
+  case timeout
+  case ready
+  case maintenance
+  case reason
+  case weight
   case check
   case version
   case help
@@ -15,6 +24,7 @@ enum Option: String, CaseIterable, Sendable {
   enum Task: String, CaseIterable, Sendable {
     case traffic = "Where requests come from and go to:"
     case running = "How it runs:"
+    case commanding = "Commands to the running proxy (NAME: an upstream, POOL/UPSTREAM, a pool, all):"
     case asking = "Instead of running:"
   }
 
@@ -29,7 +39,11 @@ enum Option: String, CaseIterable, Sendable {
     case .threads: "N"
     case .control: "PATH"
     case .logLevel: "LEVEL"
-    case .check, .version, .help: nil
+    case .drain, .ready, .maintenance: "NAME"
+    case .weight: "NAME=N"
+    case .timeout: "TIME"
+    case .reason: "TEXT"
+    case .status, .json, .wait, .check, .version, .help: nil
     }
   }
 
@@ -54,8 +68,36 @@ enum Option: String, CaseIterable, Sendable {
     switch self {
     case .listen, .upstream, .galaxyConfig, .config: .traffic
     case .threads, .control, .logLevel: .running
+    case .status, .json, .drain, .wait, .timeout, .ready, .maintenance, .reason, .weight: .commanding
     case .check, .version, .help: .asking
     }
+  }
+
+  /// True for what is done instead of running the proxy: at most one of them is given.
+  var isVerb: Bool {
+    switch self {
+    case .status, .drain, .ready, .maintenance, .weight, .check, .version, .help: true
+    default: false
+    }
+  }
+
+  /// The verbs that it says more about; nil for a verb, and for what is about the proxy itself. `--help` shows it
+  /// behind the first of them.
+  var companions: [Option]? {
+    switch self {
+    case .json: [.status, .drain]
+    case .wait, .timeout: [.drain]
+    case .reason: [.maintenance, .drain]
+    default: nil
+    }
+  }
+
+  /// Whether it means something together with a verb.
+  func goes(with verb: Option) -> Bool {
+    // Nobody who asks for the help has to get the rest right first.
+    if self == verb || verb == .help || verb == .version { return true }
+    if let companions { return companions.contains(verb) }
+    return verb.task == .commanding ? self == .control || self == .config : !isVerb
   }
 
   /// What it does, short enough for a line of `--help`.
@@ -66,11 +108,22 @@ enum Option: String, CaseIterable, Sendable {
     case .galaxyConfig: "galaxy.yml or gravity.yml, repeatable (as galaxyctl)"
     case .config: "galaxy-lb.yml (none)"
     case .threads: "event loops, a thread each (one a processor)"
-    case .control: "unix socket for the commands to a running proxy (none)"
+    case .control: "socket for commands, or off (\(Self.defaultControl))"
     case .logLevel: "\(LogLevel.names.joined(separator: ", ")) (\(Settings().logLevel.name))"
+    case .status: "pools and upstreams"
+    case .json: "as JSON"
+    case .drain: "no new requests; wait for the others"
+    case .wait: "until it is drained"
+    case .timeout: "at most so long"
+    case .ready: "takes requests again"
+    case .maintenance: "takes none; the 503 page says why"
+    case .reason: "why"
+    case .weight: "another share, 1 to 1000"
     case .check: "read everything, print what is in effect and warnings"
     case .version: "print the version"
     case .help: "print this"
     }
   }
+
+  private static let defaultControl = "/run/galaxy-lb/control.sock"
 }

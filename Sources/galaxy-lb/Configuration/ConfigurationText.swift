@@ -1,3 +1,4 @@
+import Glibc
 import SystemCalls
 import UpstreamPool
 import YAML
@@ -24,7 +25,7 @@ private struct ConfigurationWriter {
     }
     list("listen", settings.listen.map { scalar($0.description) })
     line("threads", String(settings.threads))
-    line("control", settings.control.map(scalar))
+    writeControl()
     line("user", settings.runAs.map { scalar($0.userName) })
     line("group", settings.runAs.map { scalar($0.groupName) })
     lines.append("pools:")
@@ -48,6 +49,22 @@ private struct ConfigurationWriter {
     line("format", settings.accessLog.format.rawValue, in: "access_log")
     line("log_level", settings.logLevel.name)
     line("defer_accept", String(settings.deferAccept))
+  }
+
+  private mutating func writeControl() {
+    let place: String? =
+      switch settings.control {
+      case .byDefault: nil
+      case .off: "off"
+      case .at(let path): scalar(path == "off" ? "./off" : path)
+      }
+    line("control", place)
+    if settings.control == .byDefault {
+      let path = ControlPlace.defaultPath(environmentVariables(), user: geteuid())
+      lines.append("# control socket by default: \(path.map(comment) ?? "none, there is no folder for it")")
+    }
+    line("control_group", settings.controlGroup.map { scalar($0.name) })
+    line("metrics", settings.metrics.map { scalar($0.description) })
   }
 
   private mutating func write(_ pool: ConfiguredPool) {

@@ -35,8 +35,11 @@ private func checkAddresses(_ configuration: Configuration, into diagnostics: in
   for endpoint in settings.listen {
     take(endpoint, "public address", configuration.origin(of: "listen"), by: .listener)
   }
-  if let control = settings.control {
-    take(.unix(path: control), "control socket", configuration.origin(of: "control"), by: .listener)
+  if case .at(let path) = settings.control {
+    take(.unix(path: path), "control socket", configuration.origin(of: "control"), by: .listener)
+  }
+  if let metrics = settings.metrics {
+    take(metrics, "address of the metrics", configuration.origin(of: "metrics"), by: .listener)
   }
   for pool in configuration.pools {
     for (upstream, details) in zip(pool.settings.upstreams, pool.details) {
@@ -109,7 +112,7 @@ private func checkFolders(_ configuration: Configuration, into diagnostics: inou
       if case .unix(let path) = upstream.endpoint { check(path, details.origin) }
     }
   }
-  if let control = configuration.settings.control { check(control, configuration.origin(of: "control")) }
+  if case .at(let path) = configuration.settings.control { check(path, configuration.origin(of: "control")) }
 }
 
 /// A client and its upstream take a descriptor each; the soft limit can be raised up to the hard one.

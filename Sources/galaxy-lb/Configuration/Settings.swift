@@ -8,8 +8,12 @@ struct Settings: Sendable {
   var listen: [Endpoint] = []
   /// The number of event loops, each on a thread of its own; at least 1.
   var threads = 1
-  /// The path of the control socket; nil for none.
-  var control: String?
+  var control = ControlPlace.byDefault
+  /// Whose members may connect to the control socket and change things over it; nil for the proxy's own group, whose
+  /// members may look.
+  var controlGroup: SystemGroup?
+  /// Where anybody may read the metrics; nil for on the control socket only.
+  var metrics: Endpoint?
   /// Whom to become after binding; nil stays who started it.
   var runAs: RunAs?
   var pools: [PoolSettings] = []
@@ -28,6 +32,20 @@ struct Settings: Sendable {
   var logLevel = LogLevel.info
   /// TCP_DEFER_ACCEPT on public TCP sockets: a connection is accepted when its first bytes are there.
   var deferAccept = false
+}
+
+/// Where the control socket is.
+enum ControlPlace: Hashable, Sendable {
+  /// Where the system keeps such sockets, see `ControlPlace.defaultPath`.
+  case byDefault
+  case off
+  case at(path: String)
+}
+
+/// A group by number, with its name for messages.
+struct SystemGroup: Hashable, Sendable {
+  var number: UInt32
+  var name: String
 }
 
 /// A user and a group by number, with their names for messages.

@@ -7,10 +7,9 @@ import YAML
 /// A key without a value has its default. Relative paths in the file are relative to the file's folder.
 struct SettingsFile {
   static let keys = [
-    "listen", "threads", "control", "user", "group", "galaxy", "pools", "balance", "hash_on", "slow_start",
-    "max_connections", "health", "hold", "routes", "timeouts", "limits", "trusted_proxies",
-    "identity_headers",
-    "access_log", "log_level", "defer_accept",
+    "listen", "threads", "control", "control_group", "metrics", "user", "group", "galaxy", "pools", "balance",
+    "hash_on", "slow_start", "max_connections", "health", "hold", "routes", "timeouts", "limits",
+    "trusted_proxies", "identity_headers", "access_log", "log_level", "defer_accept",
   ]
 
   /// The configuration as far as this file decides it: its pools and routes are as they are written.
@@ -56,9 +55,16 @@ struct SettingsFile {
         configuration.settings.threads = number
       }
     case "control":
-      if let text = node.text(key, expecting: "the path of a unix socket", into: &diagnostics) {
-        configuration.settings.control = socketPath(
-          reading: text, in: folder, at: node.origin, into: &diagnostics)
+      if let text = node.text(key, expecting: "the path of a unix socket, or off", into: &diagnostics),
+        let place = ControlPlace(reading: text, in: folder, at: node.origin, into: &diagnostics)
+      {
+        configuration.settings.control = place
+      }
+    case "control_group": readControlGroup(node)
+    case "metrics":
+      if let text = node.text(key, expecting: "an address", into: &diagnostics) {
+        configuration.settings.metrics = Endpoint(
+          reading: text, as: .listener, in: folder, at: node.origin, into: &diagnostics)
       }
     case "galaxy":
       for element in node.oneOrMore(key, expecting: "a path or a list of paths", into: &diagnostics) ?? [] {
@@ -96,6 +102,16 @@ struct SettingsFile {
       {
         configuration.settings.listen.append(endpoint)
       }
+    }
+  }
+
+  private mutating func readControlGroup(_ node: Node) {
+    let expected = "the name or the number of a group"
+    guard let text = node.text("control_group", expecting: expected, into: &diagnostics) else { return }
+    if let group = SystemGroup(text) {
+      configuration.settings.controlGroup = group
+    } else {
+      node.mismatch("control_group", "a group of this system", into: &diagnostics)
     }
   }
 

@@ -13,8 +13,9 @@ enum Serve {
     do {
       let site = try Site(settings, log: log)
       let listeners = try PublicListeners(settings)
+      let control = try ControlListeners(settings, log: log)
       try settings.runAs?.enter()
-      let service = try Service(site: site, listeners: listeners, log: log, reload: reload)
+      let service = try Service(site: site, listeners: listeners, control: control, log: log, reload: reload)
       return service.run()
     } catch {
       log.error("cannot start", ["error": "\(error)"])

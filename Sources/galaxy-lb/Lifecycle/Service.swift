@@ -12,6 +12,10 @@ final class Service {
   private let reload: @Sendable () -> Settings?
   private let mailbox: Mailbox<Message>
   private let ownPaths: [String]
+  private let control: ControlListeners
+  private let census: Census
+  private var plane: ControlPlane!
+  private var controlServers: [ControlServer] = []
   private var site: Site
   private var workers: [WorkerThread] = []
   private var probers: [(pool: Pool, prober: HealthProber)] = []
@@ -20,15 +24,17 @@ final class Service {
   private var patience: ShutdownDeadline?
 
   init(
-    site: Site, listeners: PublicListeners, log: Log, reload: @escaping @Sendable () -> Settings?
+    site: Site, listeners: PublicListeners, control: ControlListeners, log: Log,
+    reload: @escaping @Sendable () -> Settings?
   ) throws(SystemError) {
     self.site = site
     self.log = log
     self.reload = reload
-    ownPaths = listeners.ownPaths
+    ownPaths = listeners.ownPaths + [control.metricsPath].compactMap { $0 }
     loop = try EventLoop()
     mailbox = try Mailbox()
-    let census = Census()
+    self.control = control
+    census = Census(workers: site.loops)
     for (number, sockets) in listeners.byThread.enumerated() {
       let worker = try WorkerThread(
         number: number, site: site, listeners: sockets, census: census, log: log
@@ -38,6 +44,9 @@ final class Service {
       workers.append(worker)
       runningWorkers += 1
     }
+    plane = ControlPlane(
+      site: site, census: census, log: log, tellWorkers: { [unowned self] in tellWorkers($0) },
+      reload: { [unowned self] in reloadConfiguration() })
     for address in listeners.addresses { log.notice("listening", ["address": address]) }
   }
 
@@ -47,8 +56,9 @@ final class Service {
       let reader = try MailboxReader(mailbox, on: loop) { [unowned self] _ in workerEnded() }
       loop.onSignal(SIGTERM) { [unowned self] in stop("SIGTERM") }
       loop.onSignal(SIGINT) { [unowned self] in stop("SIGINT") }
-      loop.onSignal(SIGHUP) { [unowned self] in reloadConfiguration() }
+      loop.onSignal(SIGHUP) { [unowned self] in _ = reloadConfiguration() }
       probePools()
+      serveControl()
       ServiceNotification.send("READY=1", log: log)
       loop.run()
       reader.close()
@@ -57,10 +67,23 @@ final class Service {
       tellWorkers(.cut)
     }
     for (_, prober) in probers { prober.stop() }
+    control.control?.remove()
+    for server in controlServers { server.stop() }
     for worker in workers { worker.join() }
     for path in ownPaths { unlink(path) }
     log.notice("stopped")
     return isStopping ? 0 : 1
+  }
+
+  private func serveControl() {
+    if let socket = control.control {
+      let permission = ControlPermission(user: geteuid(), group: site.settings.controlGroup?.number)
+      controlServers.append(
+        ControlServer(loop, owning: socket.descriptor, plane: plane, for: .control(permission)))
+    }
+    if let socket = control.metrics {
+      controlServers.append(ControlServer(loop, owning: socket, plane: plane, for: .metricsOnly))
+    }
   }
 
   private func tellWorkers(_ message: WorkerMessage) {
@@ -93,6 +116,7 @@ final class Service {
       return
     }
     isStopping = true
+    plane.isStopping = true
     log.notice("stopping", ["signal": name])
     ServiceNotification.send("STOPPING=1", log: log)
     tellWorkers(.drain)
@@ -104,24 +128,31 @@ final class Service {
     self.patience = patience
   }
 
-  private func reloadConfiguration() {
-    guard !isStopping else { return }
+  /// False when what was found can't be used.
+  private func reloadConfiguration() -> Bool {
+    guard !isStopping else { return false }
     ServiceNotification.send("RELOADING=1\nMONOTONIC_USEC=\(loop.preciseNanoseconds() / 1000)", log: log)
     defer { ServiceNotification.send("READY=1", log: log) }
     guard let settings = reload() else {
       log.error("the configuration is not valid, the old one stays in force")
-      return
+      plane.refusedReloads += 1
+      return false
     }
     do {
       let next = try Site(settings, replacing: site, log: log)
       warnOfWhatNeedsRestart(settings)
       site = next
+      plane.site = next
+      plane.reloads += 1
       log.level = settings.logLevel
       tellWorkers(.use(next))
       probePools()
       log.notice("configuration reloaded")
+      return true
     } catch {
       log.error("the configuration can't be used, the old one stays in force", ["error": error])
+      plane.refusedReloads += 1
+      return false
     }
   }
 
@@ -129,7 +160,8 @@ final class Service {
     let now = site.settings
     let changed = [
       ("listen", now.listen != next.listen), ("threads", now.threads != next.threads),
-      ("control", now.control != next.control), ("user", now.runAs != next.runAs),
+      ("control", now.control != next.control), ("control_group", now.controlGroup != next.controlGroup),
+      ("metrics", now.metrics != next.metrics), ("user", now.runAs != next.runAs),
       ("defer_accept", now.deferAccept != next.deferAccept),
     ]
     for (name, isChanged) in changed where isChanged {

@@ -8,6 +8,8 @@ enum WorkerMessage: Sendable {
   case use(Site)
   /// The turn of a request that waits for this pool has come.
   case admit(Pool, WaitingLine.Ticket)
+  /// The upstream at this place of the pool takes no new work: close the idle connections to it, and say so.
+  case closeKept(Pool, Int, TurnBarrier)
   /// Accept no more, finish what is under way, then end.
   case drain
   /// End at once.
@@ -51,6 +53,9 @@ final class WorkerThread {
       switch message {
       case .use(let site): worker.use(site)
       case .admit(let pool, let ticket): worker.admit(pool, ticket)
+      case .closeKept(let pool, let index, let barrier):
+        worker.closeKept(pool, index)
+        barrier.pass()
       case .drain:
         for listener in listeners { listener.stop() }
         worker.drain { loop.stop() }

@@ -72,7 +72,7 @@ struct LogLine {
 
   /// C0, DEL and C1, which terminals obey; the two line separators of Unicode; and the marks that turn the
   /// direction of writing, which make a line read as something that it doesn't say.
-  private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
+  static func isControl(_ scalar: Unicode.Scalar) -> Bool {
     switch scalar.value {
     case 0...0x1F, 0x7F...0x9F, 0x2028, 0x2029, 0x202A...0x202E, 0x2066...0x2069: true
     default: false

@@ -175,6 +175,7 @@ final class ClientConnection: Channel {
 
   private func reject(_ reason: Rejection) {
     worker.log.debug("request rejected", ["client": peerText, "reason": "\(reason)"])
+    worker.statistics.note(.requestRejected(reason))
     answerWithoutExchange(status: reason.status)
   }
 
@@ -239,7 +240,9 @@ final class ClientConnection: Channel {
     switch waitingFor {
     case .nothing: break
     case .nextRequest, .lingering, .discarding: close(nil)
-    case .requestHead: answerWithoutExchange(status: 408)
+    case .requestHead:
+      worker.statistics.note(.clientTimedOut)
+      answerWithoutExchange(status: 408)
     case .requestBody: exchange?.requestTimedOut()
     case .output, .tunnel: close(.clientTimedOut)
     case .departure: close(.clientLeft)

@@ -341,6 +341,7 @@ final class Exchange: Timed {
     dropUpstream()
     if let reason { record.reason = reason }
     record.endedAt = worker.loop.nowNanoseconds
+    worker.statistics.note(record.reason)
     request.removeAllKeepingMemory()
     requestSent = 0
     upload.removeAll()

@@ -7,6 +7,8 @@ import UpstreamPool
 /// The configuration in force, compiled for the loops: immutable, shared, and swapped as a whole by a reload.
 final class Site: Sendable {
   let settings: Settings
+  /// The number of event loops, which no reload changes.
+  let loops: Int
   let pools: [Pool]
   let routes: RouteTable
   let requestLimits: HeadLimits
@@ -16,18 +18,17 @@ final class Site: Sendable {
   /// Looks all upstream addresses up.
   ///
   /// - Parameters:
-  ///   - previous: the configuration before a reload. Pools that have not changed are taken over, with what is
-  ///     known about their upstreams.
+  ///   - previous: the configuration before a reload. Pools that have not changed are taken over; of the others what
+  ///     is known about upstreams that keep their name and address.
   init(_ settings: Settings, replacing previous: Site? = nil, log: Log) throws(ResolutionFailure) {
     self.settings = settings
+    loops = previous?.loops ?? settings.threads
     var pools: [Pool] = []
     for pool in settings.pools {
-      if let known = previous?.pools.first(where: {
-        $0.settings == pool && $0.upstreams[0].statistics.count == settings.threads
-      }) {
+      if let known = previous?.pools.first(where: { $0.settings == pool }) {
         pools.append(known)
       } else {
-        pools.append(try Self.makePool(pool, loops: settings.threads, log: log))
+        pools.append(try Self.makePool(pool, loops: loops, replacing: previous, log: log))
       }
     }
     self.pools = pools
@@ -38,9 +39,9 @@ final class Site: Sendable {
     classifier = FieldNameClassifier(identityNames: settings.identityHeaders.map { Array($0.utf8) })
   }
 
-  private static func makePool(_ settings: PoolSettings, loops: Int, log: Log) throws(ResolutionFailure)
-    -> Pool
-  {
+  private static func makePool(
+    _ settings: PoolSettings, loops: Int, replacing previous: Site?, log: Log
+  ) throws(ResolutionFailure) -> Pool {
     let owner = WeakPool()
     var upstreams: [Upstream] = []
     for (index, upstream) in settings.upstreams.enumerated() {
@@ -48,7 +49,8 @@ final class Site: Sendable {
       upstreams.append(
         Upstream(
           upstream, health: settings.health, index: index, address: address, loops: loops,
-          now: EventLoop.monotonicMilliseconds()
+          now: EventLoop.monotonicMilliseconds(),
+          replacing: previous?.upstream(like: upstream, preferring: settings.name)
         ) { upstream, event in
           log.note(event, of: upstream, in: settings.name)
           if upstream.state.isEligible { owner.pool?.admitWaiting() }
@@ -57,6 +59,17 @@ final class Site: Sendable {
     let pool = Pool(settings, upstreams: upstreams)
     owner.pool = pool
     return pool
+  }
+
+  /// The upstream with this name and address, in the pool of that name if there is one, else in any.
+  private func upstream(like wanted: UpstreamSettings, preferring pool: String) -> Upstream? {
+    let same = pools.flatMap { candidate in
+      candidate.upstreams.filter {
+        $0.settings.name == wanted.name && $0.settings.endpoint == wanted.endpoint
+      }
+      .map { (pool: candidate.name, upstream: $0) }
+    }
+    return (same.first { $0.pool == pool } ?? same.first)?.upstream
   }
 }
 

@@ -7,6 +7,12 @@ import UpstreamPool
 /// What all workers of the process count together.
 final class Census: Sendable {
   private let clients = Atomic<Int>(0)
+  /// What each worker counts alone, by its number.
+  let workers: [WorkerStatistics]
+
+  init(workers count: Int) {
+    workers = (0..<count).map { _ in WorkerStatistics() }
+  }
 
   /// Client connections of the whole process.
   var clientCount: Int { clients.load(ordering: .relaxed) }
@@ -23,6 +29,7 @@ final class Worker {
   let number: Int
   let log: Log
   let census: Census
+  let statistics: WorkerStatistics
   private(set) var site: Site
   private(set) var pools: [LocalPool]
   /// Of configurations before a reload, while requests still wait for them.
@@ -53,6 +60,7 @@ final class Worker {
     self.call = call
     self.site = site
     self.census = census
+    statistics = census.workers[number]
     self.log = log
     pools = site.pools.map { LocalPool($0, loop: loop, number: number, call: call) }
     scratch = .allocate(byteCount: Self.readSize + 2 * BodyRelay.slack, alignment: 64)
@@ -79,6 +87,7 @@ final class Worker {
   /// Takes an accepted connection; the worker owns it from now on.
   func adopt(_ descriptor: Int32, _ peer: Peer) {
     census.clientCame()
+    statistics.connections.add()
     let client = ClientConnection(self, owning: descriptor, peer: peer)
     client.place = clients.count
     clients.append(client)
@@ -87,6 +96,7 @@ final class Worker {
 
   /// There are too many connections already: says so, as far as the new one's socket takes it, and closes it.
   func refuse(_ descriptor: Int32, _ peer: Peer) {
+    statistics.refusedConnections.add()
     log.warning("connection limit reached", ["limit": site.settings.limits.connections])
     let client = Descriptor(owning: descriptor)
     var answer = ByteBuffer()
@@ -125,6 +135,11 @@ final class Worker {
       // It has ended meanwhile.
       pool.line.arrive(waited: 0)
     }
+  }
+
+  /// An upstream takes no new work: its idle connections go, on this loop.
+  func closeKept(_ pool: Pool, _ index: Int) {
+    for local in pools where local.pool === pool { local.closeKept(index) }
   }
 
   // MARK: Reload and stop

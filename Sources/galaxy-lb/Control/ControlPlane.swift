@@ -1,0 +1,91 @@
+import EventLoop
+import Glibc
+import UpstreamPool
+import YAML
+
+/// What the control socket sees and changes of the running proxy. Confined to the main thread.
+final class ControlPlane {
+  /// The configuration in force.
+  var site: Site
+  let census: Census
+  /// How often a reload was done, and how often one was refused because of what it found.
+  var reloads = 0
+  var refusedReloads = 0
+  /// True from the stop signal on.
+  var isStopping = false
+  /// Milliseconds of the monotonic clock.
+  let startedAt: Int64
+  /// The same moment on the system's clock.
+  let startedTime: Timestamp
+  let log: Log
+  private let tellWorkers: (WorkerMessage) -> Void
+  private let reloadConfiguration: () -> Bool
+
+  /// - Parameters:
+  ///   - tellWorkers: sends a message to every worker.
+  ///   - reload: reads the configuration again; false when it can't be used.
+  init(
+    site: Site, census: Census, log: Log, tellWorkers: @escaping (WorkerMessage) -> Void,
+    reload: @escaping () -> Bool
+  ) {
+    self.site = site
+    self.census = census
+    self.log = log
+    self.tellWorkers = tellWorkers
+    reloadConfiguration = reload
+    startedAt = EventLoop.monotonicMilliseconds()
+    startedTime = .now()
+  }
+
+  /// Now, in milliseconds of the monotonic clock.
+  var now: Int64 { EventLoop.monotonicMilliseconds() }
+
+  /// All upstreams, in the order of the configuration.
+  var upstreams: [(pool: Pool, upstream: Upstream)] {
+    site.pools.flatMap { pool in pool.upstreams.map { (pool, $0) } }
+  }
+
+  /// The upstream of this name, or who there is instead.
+  func upstream(_ name: String, in poolName: String) throws(ControlFailure) -> (
+    pool: Pool, upstream: Upstream
+  ) {
+    guard let pool = site.pools.first(where: { $0.name == poolName }) else {
+      throw Self.unknown("pool", poolName, "", among: site.pools.map(\.name))
+    }
+    guard let upstream = pool.upstreams.first(where: { $0.settings.name == name }) else {
+      throw Self.unknown(
+        "upstream", name, " in pool '\(poolName)'", among: pool.upstreams.map(\.settings.name))
+    }
+    return (pool, upstream)
+  }
+
+  private static func unknown(
+    _ what: String, _ name: String, _ place: String, among names: [String]
+  ) -> ControlFailure {
+    let hint = nearest(name, in: names).map { " (did you mean '\($0)'?)" } ?? ""
+    return ControlFailure(404, "no \(what) '\(name)'\(place)\(hint)")
+  }
+
+  /// Sets what is wanted of an upstream. When it takes no new work any more, its idle connections go at once.
+  ///
+  /// - Returns: what every loop passes when no choice that was made before can bring it work any more.
+  @discardableResult
+  func set(_ state: AdministrativeState, reason: String?, for upstream: Upstream, of pool: Pool)
+    -> TurnBarrier
+  {
+    upstream.setAdministrative(state, reason: reason, now: now)
+    guard state != .ready else { return TurnBarrier(loops: 0) }
+    let barrier = TurnBarrier(loops: site.loops)
+    tellWorkers(.closeKept(pool, upstream.index, barrier))
+    return barrier
+  }
+
+  func setWeight(_ weight: Int, of upstream: Upstream, in pool: Pool) {
+    upstream.weight = weight
+    log.notice(
+      "upstream weight set", ["pool": pool.name, "upstream": upstream.settings.name, "weight": weight])
+  }
+
+  /// Reads the configuration again, as SIGHUP does. False when what was found can't be used.
+  func reload() -> Bool { reloadConfiguration() }
+}
