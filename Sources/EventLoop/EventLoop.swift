@@ -77,13 +77,7 @@ public final class EventLoop {
     isRunning = true
     event_base_loop(base, EVLOOP_NO_EXIT_ON_EMPTY)
     isRunning = false
-  }
-
-  /// Lets go of the channels that were closed since the last turn. To be called when the loop won't run again: what
-  /// they refer to may refer to the loop.
-  public func releaseAfterRun() {
     toBeChecked.removeAll()
-    for index in queues.indices { queues[index].removeAll() }
     releaseClosedChannels()
   }
 

@@ -66,7 +66,6 @@ final class WorkerThread {
     for listener in listeners { listener.close() }
     worker.cutAll()
     reader.close()
-    loop.releaseAfterRun()
   }
 
   /// Waits until the thread has ended.
