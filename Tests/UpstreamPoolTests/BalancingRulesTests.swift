@@ -1,3 +1,5 @@
+import Dispatch
+import Synchronization
 import SystemCalls
 import Testing
 
@@ -90,6 +92,21 @@ import Testing
     }
     let freed = leases.removeFirst().index
     #expect(bench.choose() == freed)
+  }
+
+  /// Guards against a look and a counting that another loop can come between.
+  @Test func limitsHoldOverLoops() throws {
+    let upstream = try Bench(.leastConnections) { $1.maximumConnections = 1 }.pool.upstreams[0]
+    let most = Atomic<Int>(0)
+    DispatchQueue.concurrentPerform(iterations: 4) { _ in
+      for _ in 0..<500_000 {
+        guard let lease = upstream.leaseIfRoom(.ordinary, loop: 0) else { continue }
+        most.max(upstream.inFlight, ordering: .relaxed)
+        _ = consume lease
+      }
+    }
+    #expect(most.load(ordering: .relaxed) == 1)
+    #expect(upstream.inFlight == 0)
   }
 
   @Test(arguments: algorithms) func whatWasTriedIsLeftOut(_ algorithm: BalancingAlgorithm) throws {
