@@ -227,6 +227,7 @@ struct PoolSimulation {
       lastCalled = ticket
       guard let request = requests.first(where: { $0.ticket == ticket && $0.stage == .waiting }) else {
         pool.line.arrive(waited: 0)
+        pool.admitWaiting()
         continue
       }
       request.ticket = nil
@@ -234,6 +235,7 @@ struct PoolSimulation {
       request.tried = []
       place(request)
       pool.line.arrive(waited: 1)
+      pool.admitWaiting()
     }
   }
 

@@ -35,10 +35,14 @@ import Testing
     line.admit { 0 }
     #expect(called.all.count == 3)
     line.admit { 50 }
-    #expect(called.all == tickets && !line.isOccupied)
+    // Whoever comes while some were called and have not begun must not overtake them.
+    #expect(called.all == tickets && line.isOccupied)
+    line.arrive(waited: 2)
+    line.arrive(waited: 2)
+    #expect(!line.isOccupied)
     let figures = line.figures
     #expect(
-      figures.admitted == 3 && figures.longest == 7 && figures.waiting == 0 && figures.waitingBytes == 0)
+      figures.admitted == 5 && figures.longest == 7 && figures.waiting == 0 && figures.waitingBytes == 0)
   }
 
   @Test func whoeverLeavesIsNotCalled() throws {

@@ -28,9 +28,12 @@ public final class WaitingLine: Sendable {
     var onTheirWay = 0
     var figures = Figures()
     var owners: [Int: @Sendable (Ticket) -> Void] = [:]
+
+    var length: Int { queue.count + onTheirWay }
   }
 
   private let state: Mutex<State>
+  /// Those that wait, and those that are on their way.
   private let length = Atomic<Int>(0)
 
   init(_ settings: HoldSettings) {
@@ -38,7 +41,7 @@ public final class WaitingLine: Sendable {
       State(queue: HoldQueue(maximumCount: settings.maximumRequests, maximumBytes: settings.maximumBytes)))
   }
 
-  /// True when somebody waits: whoever comes now goes to the end.
+  /// True when somebody waits, or was called and has not begun: whoever comes now goes to the end.
   public var isOccupied: Bool { length.load(ordering: .relaxed) > 0 }
 
   public var figures: Figures {
@@ -62,7 +65,7 @@ public final class WaitingLine: Sendable {
         $0.figures.refused += 1
         return nil
       }
-      length.store($0.queue.count, ordering: .relaxed)
+      length.store($0.length, ordering: .relaxed)
       return Ticket(inner: ticket)
     }
   }
@@ -73,17 +76,19 @@ public final class WaitingLine: Sendable {
     state.withLock {
       guard $0.queue.leave(ticket.inner) else { return false }
       $0.figures.gaveUp += 1
-      length.store($0.queue.count, ordering: .relaxed)
+      length.store($0.length, ordering: .relaxed)
       return true
     }
   }
 
-  /// A request whose turn has come has begun, or has ended before it could. `waited` in milliseconds.
+  /// A request whose turn has come has begun, or has ended before it could: there may be room for the next one, see
+  /// `Pool.admitWaiting`. `waited` in milliseconds.
   public func arrive(waited: Int64) {
     state.withLock {
       $0.onTheirWay -= 1
       $0.figures.admitted += 1
       $0.figures.longest = max($0.figures.longest, waited)
+      length.store($0.length, ordering: .relaxed)
     }
   }
 
@@ -100,7 +105,7 @@ public final class WaitingLine: Sendable {
         state.onTheirWay += 1
         called.append((call, Ticket(inner: ticket)))
       }
-      length.store(state.queue.count, ordering: .relaxed)
+      length.store(state.length, ordering: .relaxed)
     }
     for (call, ticket) in called { call(ticket) }
   }

@@ -136,13 +136,14 @@ extension Exchange {
   /// Its turn has come.
   func turnHasCome() {
     let waited = noteWaited()
-    let line = pool.pool.line
+    let pool = self.pool.pool
     ticket = nil
     worker.loop.remove(self)
     placement.turnHasCome()
     dispatch()
     // Only now, when its lease counts, is it no longer on its way.
-    line.arrive(waited: waited)
+    pool.line.arrive(waited: waited)
+    pool.admitWaiting()
   }
 
   /// Writes down, and returns, for how many milliseconds it has waited.

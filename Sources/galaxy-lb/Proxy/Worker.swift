@@ -134,6 +134,7 @@ final class Worker {
     } else {
       // It has ended meanwhile.
       pool.line.arrive(waited: 0)
+      pool.admitWaiting()
     }
   }
 
