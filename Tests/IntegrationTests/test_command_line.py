@@ -269,7 +269,7 @@ class Running:
     def __init__(self, folder, *arguments):
         self.log = folder / "log"
         with open(self.log, "w", encoding="utf-8") as log:
-            self.process = subprocess.Popen([BINARY, *arguments], cwd=folder, stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen([BINARY, "--control", "off", *arguments], cwd=folder, stdin=subprocess.DEVNULL,
                                             stdout=subprocess.DEVNULL, stderr=log)
 
     def wait_for(self, text, seconds=30):
