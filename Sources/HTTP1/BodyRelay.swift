@@ -65,6 +65,8 @@ public struct BodyRelay: Sendable {
   public struct Step {
     /// What goes out, within the memory that was passed in; valid until it is used again.
     public var output: Range<Int>
+    /// The content alone, within `output`.
+    public var content = 0..<0
     /// Where in the input the message ends, or the end of the input.
     public var inputEnd: Int
     /// Set when the framing is broken. There is no output then, and never again.
@@ -85,9 +87,11 @@ public struct BodyRelay: Sendable {
       let rest = remaining - Int64(length)
       source = rest == 0 ? .ended : .length(remaining: rest)
       let data = input.lowerBound..<input.lowerBound + length
-      return Step(output: framed(data, memory, isLast: rest == 0), inputEnd: data.upperBound)
+      return Step(
+        output: framed(data, memory, isLast: rest == 0), content: data, inputEnd: data.upperBound)
     case .untilClose:
-      return Step(output: framed(input, memory, isLast: false), inputEnd: input.upperBound)
+      return Step(
+        output: framed(input, memory, isLast: false), content: input, inputEnd: input.upperBound)
     case .chunked(var decoder):
       // Moved out and back, so that trailers which come in small pieces are not copied for each of them.
       source = .broken
@@ -105,6 +109,22 @@ public struct BodyRelay: Sendable {
     case .ended: return 0..<0
     case .length, .chunked, .broken: return nil
     }
+  }
+
+  /// Ends the content behind `content`, although the peer has not: for streams that may end after any event. What goes
+  /// out; nil for content of a length that was announced, which can't end early.
+  ///
+  /// - Parameter content: the beginning, perhaps empty, of the content of the step before, which goes out instead of
+  ///   that step's output.
+  public mutating func endEarly(
+    _ memory: UnsafeMutableRawBufferPointer, behind content: Range<Int> = 0..<0
+  ) -> Range<Int>? {
+    switch source {
+    case .chunked, .untilClose: source = .ended
+    case .ended, .length, .broken: return nil
+    }
+    if content.isEmpty { return writesChunks ? writeLastChunk(memory, at: 0) : 0..<0 }
+    return framed(content, memory, isLast: true)
   }
 
   private mutating func relayChunks(
@@ -130,7 +150,7 @@ public struct BodyRelay: Sendable {
       case .needsMore:
         source = .chunked(decoder)
         let output = data.map { framed($0, memory, isLast: false) } ?? position..<position
-        return Step(output: output, inputEnd: position)
+        return Step(output: output, content: data ?? 0..<0, inputEnd: position)
       case .end: break reading
       case .rejected(let reason):
         return Step(output: position..<position, inputEnd: position, rejection: reason)
@@ -147,7 +167,8 @@ public struct BodyRelay: Sendable {
     } else {
       output = position..<position
     }
-    return Step(output: output, inputEnd: position, trailers: hasTrailers ? decoder : nil)
+    return Step(
+      output: output, content: data ?? 0..<0, inputEnd: position, trailers: hasTrailers ? decoder : nil)
   }
 
   /// Puts the outgoing frame around `data`. Behind it there is room: what stood there was part of the incoming

@@ -23,8 +23,6 @@ public final class UpstreamStatistics: Sendable {
   public let reuses = SingleWriterCounter()
   /// Requests sent again after this upstream failed them.
   public let retries = SingleWriterCounter()
-  public let bytesSent = SingleWriterCounter()
-  public let bytesReceived = SingleWriterCounter()
   /// Failures by `UpstreamFailure.rawValue`.
   private let failures: CounterArray
   /// Answers by the hundreds of their status, 0 to 9.

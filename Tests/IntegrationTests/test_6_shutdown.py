@@ -2,6 +2,8 @@
 
 import signal
 
+import pytest
+
 from harness.client import get, post
 from harness.stream import eventually
 from harness.upstream import echo, serve
@@ -31,7 +33,8 @@ def test_sigterm_finishes_what_is_in_flight(start):
 def can_connect(proxy):
     try:
         return proxy.accepts()
-    except AssertionError:
+    except (AssertionError, ConnectionResetError):
+        # The listener closes while the connection is being made.
         return False
 
 
@@ -63,6 +66,51 @@ def test_sigterm_finishes_a_request_that_waits_for_its_answer(start):
     gate.set()
     assert client.read_response(b"POST").body == b"/wait|body"
     client.expect_close()
+    assert wire.program.child.wait(15) == 0
+
+
+@pytest.mark.parametrize("framing", [b"Transfer-Encoding: chunked", b"Connection: close"])
+def test_event_streams_end_between_two_events(start, framing):
+    """Rule 38: a stream that would last for ever ends with a complete event, and is well framed."""
+    wire = start()
+    gate = wire.upstream.gate()
+
+    def frame(data):
+        return b"%x\r\n%s\r\n" % (len(data), data) if b"chunked" in framing else data
+
+    def answer(connection, request):
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n" + framing + b"\r\n\r\n")
+        connection.send(frame(b"data: 1\n\ndata: 2"))
+        gate.wait(20)
+        connection.send(frame(b"\n"))
+        connection.send(frame(b"\ndata: 3"))
+        connection.wait_closed()
+    wire.upstream.script = serve(answer)
+    client = wire.client()
+    client.send(get(b"/events"))
+    wire.upstream.wait_for_requests(1)
+    wire.program.send_signal(wire.proxy.graceful_signal())
+    eventually(lambda: not can_connect(wire.proxy), "new connections are refused")
+    gate.set()
+    body = client.read_response(b"GET").body
+    # The signal may overtake the second event.
+    assert body in (b"data: 1\n\n", b"data: 1\n\ndata: 2\n\n"), body
+    assert wire.program.child.wait(15) == 0
+
+
+def test_silent_event_stream_does_not_hold_the_stop_up(start):
+    """Rule 38: nothing has begun, so nothing is lost."""
+    wire = start()
+
+    def answer(connection, request):
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        connection.wait_closed()
+    wire.upstream.script = serve(answer)
+    client = wire.client()
+    client.send(get(b"/events"))
+    wire.upstream.wait_for_requests(1)
+    wire.program.send_signal(wire.proxy.graceful_signal())
+    assert client.read_response(b"GET").body == b""
     assert wire.program.child.wait(15) == 0
 
 

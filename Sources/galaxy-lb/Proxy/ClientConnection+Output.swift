@@ -126,9 +126,11 @@ extension ClientConnection {
     loop.enqueue(self, for: .receiveRequests)
   }
 
-  /// Closes the connection if no request is under way.
-  func closeIfIdle() {
+  /// The proxy is about to stop: closes the connection if no request is under way, and ends what would not end by
+  /// itself.
+  func prepareForStop() {
     if stage == .idle, !hasUnreadInbound, !readiness.contains(.readable) { close(nil) }
+    exchange?.endEventStream()
   }
 
   /// Ends everything now, because the proxy stops.

@@ -28,6 +28,8 @@ final class Exchange: Timed {
   var responseBody = BodyRelay.none
   /// True once bytes of the body were sent that are not kept.
   private(set) var uploadBegan = false
+  /// An event stream is to end as soon as an event is complete.
+  private(set) var endsEventStream = false
   private var keepsClient = true
   /// The response goes to the client until the connection ends: only a reset can tell it that something is missing.
   private var endsWithConnection = false
@@ -300,6 +302,12 @@ final class Exchange: Timed {
     }
   }
 
+  /// Ends an event stream after the event that is under way, because the proxy or its upstream is about to stop.
+  func endEventStream() {
+    endsEventStream = true
+    upstream?.endEventStream()
+  }
+
   /// The client has taken all that was queued: more may be received for it.
   func clientTookOutput() {
     if let upstream, upstream.readiness.contains(.readable) {
@@ -346,6 +354,7 @@ final class Exchange: Timed {
     requestSent = 0
     upload.removeAll()
     uploadBegan = false
+    endsEventStream = false
     keepsClient = true
     endsWithConnection = false
     placement = Placement()

@@ -31,7 +31,8 @@ final class UpstreamConnection: Channel {
   private var inbound = ByteBuffer()
   /// Sending has failed after something was sent: there may still be an answer to read.
   private var sendingFailed = false
-  private var isEventStream = false
+  /// Set while the response is an event stream.
+  private var eventStream: EventStreamBoundary?
   private var responsePersists = false
 
   init(
@@ -73,7 +74,7 @@ final class UpstreamConnection: Channel {
     }
     stage = .idle
     idleSince = loop.now
-    isEventStream = false
+    eventStream = nil
     loop.setDeadline(of: self, in: timeouts.upstreamKeepAlive)
     if readiness.contains(.readable) { loop.enqueue(self, for: .receiveResponses) }
   }
@@ -343,17 +344,18 @@ final class UpstreamConnection: Channel {
   private func beginBody(_ rest: Range<Int>, _ exchange: Exchange) {
     stage = .body
     let head = worker.responseHead
-    isEventStream = head.isEventStream
+    eventStream = head.isEventStream ? EventStreamBoundary() : nil
     responsePersists = head.isPersistent && head.framing != .untilClose
     if exchange.responseBody.isComplete {
       complete(exchange, strayBytes: rest.count)
-    } else {
-      takeBody(rest, exchange)
+      return
     }
+    takeBody(rest, exchange)
+    if worker.isStopping, self.exchange === exchange { exchange.endEventStream() }
   }
 
   private func takeBody(_ piece: Range<Int>, _ exchange: Exchange) {
-    loop.setDeadline(of: self, in: isEventStream ? timeouts.eventStream : timeouts.response)
+    loop.setDeadline(of: self, in: eventStream != nil ? timeouts.eventStream : timeouts.response)
     guard !piece.isEmpty else { return }
     let step = exchange.responseBody.relay(worker.scratch, piece)
     if let reason = step.rejection {
@@ -362,10 +364,36 @@ final class UpstreamConnection: Channel {
       exchange.upstreamFailed(.malformedResponse)
       return
     }
+    let boundary = eventStream?.scan(UnsafeRawBufferPointer(rebasing: worker.scratch[step.content]))
+    if exchange.endsEventStream, let boundary,
+      let output = exchange.responseBody.endEarly(
+        worker.scratch, behind: step.content.lowerBound..<step.content.lowerBound + boundary)
+    {
+      endEventStream(with: output, exchange)
+      return
+    }
     exchange.forward(UnsafeRawBufferPointer(rebasing: worker.scratch[step.output]))
     guard self.exchange === exchange else { return }
     if let trailers = step.trailers { exchange.forwardTrailers(trailers) }
-    if exchange.responseBody.isComplete { complete(exchange, strayBytes: piece.upperBound - step.inputEnd) }
+    if exchange.responseBody.isComplete {
+      complete(exchange, strayBytes: piece.upperBound - step.inputEnd)
+    }
+  }
+
+  /// Ends an event stream, if there is one and it stands between two events: the browser comes back for the next one
+  /// with Last-Event-ID, and loses nothing.
+  func endEventStream() {
+    guard let exchange, let eventStream, eventStream.isAtBoundary, stage == .body,
+      let output = exchange.responseBody.endEarly(worker.scratch)
+    else { return }
+    endEventStream(with: output, exchange)
+  }
+
+  private func endEventStream(with output: Range<Int>, _ exchange: Exchange) {
+    exchange.forward(UnsafeRawBufferPointer(rebasing: worker.scratch[output]))
+    guard self.exchange === exchange else { return }
+    responsePersists = false
+    complete(exchange, strayBytes: 0)
   }
 
   private func complete(_ exchange: Exchange, strayBytes: Int) {

@@ -163,7 +163,7 @@ final class Worker {
   func drain(_ done: @escaping () -> Void) {
     isStopping = true
     onLastClientGone = done
-    for client in clients.reversed() { client.closeIfIdle() }
+    for client in clients.reversed() { client.prepareForStop() }
     if clients.isEmpty { done() }
   }
 
