@@ -18,7 +18,6 @@ public struct EventStreamBoundary: Sendable {
 
   /// Takes in the next piece of the content. Lines end with CRLF, LF or CR. Returns how much of the piece stands before
   /// its last boundary, nil when it has none.
-  @discardableResult
   public mutating func scan(_ bytes: UnsafeRawBufferPointer) -> Int? {
     var last: Int?
     for (index, byte) in bytes.enumerated() {
