@@ -1,0 +1,69 @@
+/// The end of the work of one upstream: what is waited for, ended and cut, and when.
+struct UpstreamDrain: Hashable, Sendable {
+  let began: Int64
+  /// Nil until the first report.
+  private(set) var inFlight: WorkInFlight?
+  private var tunnelsAreClosing = false
+  /// Classes whose budget ran out.
+  private var expired: Set<DrainClass> = []
+
+  init(began: Int64) { self.began = began }
+
+  /// What stands between a drain and a restart.
+  enum Standing: Hashable {
+    case waiting
+    /// Nothing is alive.
+    case drained
+    /// Time ran out, and this is alive all the same.
+    case leftOver(WorkInFlight)
+    /// Time ran out without a report.
+    case unobserved
+  }
+
+  /// What is in flight has changed, or was told first.
+  mutating func note(
+    _ work: WorkInFlight, of upstream: Int, in report: inout UpstreamReport,
+    into actions: inout [RestartAction]
+  ) {
+    let before = inFlight ?? WorkInFlight()
+    if inFlight == nil { report.waitedFor = work }
+    inFlight = work
+    // A request that was under way can still turn into a stream or a tunnel, after the others were ended.
+    if work[.eventStream] > before[.eventStream] { actions.append(.endEventStreams(upstream)) }
+    if tunnelsAreClosing, work[.tunnel] > before[.tunnel] { actions.append(.closeTunnels(upstream)) }
+    for kind in DrainClass.allCases where expired.contains(kind) && work[kind] > before[kind] {
+      report.cut[kind] += work[kind] - before[kind]
+      actions.append(.cutRemaining(upstream, kind))
+    }
+  }
+
+  /// Cuts what is over its budget.
+  mutating func pass(
+    to now: Int64, _ budgets: DrainBudgets, of upstream: Int, in report: inout UpstreamReport,
+    into actions: inout [RestartAction]
+  ) {
+    if !tunnelsAreClosing, now >= began + budgets.tunnel {
+      tunnelsAreClosing = true
+      if let inFlight, inFlight[.tunnel] > 0 { actions.append(.closeTunnels(upstream)) }
+    }
+    for kind in DrainClass.allCases where now >= began + budgets.cut(kind) {
+      guard expired.insert(kind).inserted, let inFlight, inFlight[kind] > 0 else { continue }
+      report.cut[kind] += inFlight[kind]
+      actions.append(.cutRemaining(upstream, kind))
+    }
+  }
+
+  func standing(at now: Int64, _ budgets: DrainBudgets) -> Standing {
+    let isOver = now >= began + budgets.limit
+    guard let inFlight else { return isOver ? .unobserved : .waiting }
+    if inFlight.total == 0 { return .drained }
+    return isOver ? .leftOver(inFlight) : .waiting
+  }
+
+  /// When something is due next.
+  func deadline(_ budgets: DrainBudgets) -> Int64 {
+    var times = DrainClass.allCases.filter { !expired.contains($0) }.map(budgets.cut)
+    if !tunnelsAreClosing { times.append(budgets.tunnel) }
+    return began + (times.min() ?? budgets.limit)
+  }
+}
