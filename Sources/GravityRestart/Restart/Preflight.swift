@@ -32,7 +32,7 @@ public struct PreflightFacts: Hashable, Sendable {
     self.versionOnDisk = versionOnDisk
   }
 
-  /// True when it takes more than a restart of what runs.
+  /// True when it runs and answers; false for one that has to be brought up.
   var isUp: Bool { unit == .running && answers }
 }
 

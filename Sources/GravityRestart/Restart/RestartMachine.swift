@@ -136,6 +136,7 @@ public struct RestartMachine: Hashable, Sendable {
 
   private mutating func judgePreflight(into actions: inout [RestartAction]) {
     guard facts.count == plan.order.count || now >= began + plan.policy.preflightTimeout else { return }
+    let available = Set(plan.upstreams.indices.filter(isAvailable))
     let problems = plan.problems(facts, standing: pool.standing, available: available)
     guard problems.isEmpty else { return finish(.refused(problems), into: &actions) }
     guard !plan.isDryRun else { return finish(.rehearsed, into: &actions) }
@@ -173,14 +174,14 @@ public struct RestartMachine: Hashable, Sendable {
       now: now, policy: plan.policy, restartTimeout: plan.upstreams[upstream].restartTimeout,
       // There is nobody to send a HUP to when it is down.
       reloads: plan.reloads(upstream) && pool.liveness[upstream] == .up,
-      hasOthers: available.contains { $0 != upstream })
+      hasOthers: plan.upstreams.indices.contains { $0 != upstream && isAvailable($0) })
   }
 
   private mutating func setAside(
     _ upstream: Int, _ aftermath: UpstreamFault.Aftermath, into actions: inout [RestartAction]
   ) {
     switch aftermath {
-    case .leftToOthers: break
+    case .isLeftAlone: break
     case .returns: giveBack(upstream, into: &actions)
     // Nothing is gained by keeping out the only one, which may still come up: its health decides.
     case .staysOut where plan.upstreams.count == 1: admit(upstream, into: &actions)
@@ -258,7 +259,7 @@ public struct RestartMachine: Hashable, Sendable {
     }
   }
 
-  private var available: Set<Int> { Set(plan.upstreams.indices.filter(isAvailable)) }
+  private var availableCount: Int { plan.upstreams.indices.count(where: isAvailable) }
 
   /// True when users' requests go there, proven or not.
   private func takesWork(_ upstream: Int) -> Bool {
@@ -266,7 +267,8 @@ public struct RestartMachine: Hashable, Sendable {
     switch walks[upstream].phase {
     case .waiting, .probation, .completed, .failed: return true
     case .draining: return false
-    case .restarting, .awaitingReadiness: return plan.skipsDrain
+    // Only what was never drained still takes it.
+    case .restarting, .awaitingReadiness: return walks[upstream].report.drainTime == nil
     }
   }
 
@@ -274,7 +276,7 @@ public struct RestartMachine: Hashable, Sendable {
   private mutating func undoDrainsIfTooFew(into actions: inout [RestartAction]) {
     for upstream in plan.order.reversed()
     where walks[upstream].phase == .draining && pool.isEligible(upstream) {
-      guard available.count < plan.minimumAvailable else { return }
+      guard availableCount < plan.minimumAvailable else { return }
       undoDrain(upstream, into: &actions)
       queue.insert(upstream, at: 0)
       capacityLostAt = capacityLostAt ?? now
@@ -283,7 +285,7 @@ public struct RestartMachine: Hashable, Sendable {
 
   private mutating func beginWhatCanBegin(into actions: inout [RestartAction]) {
     while phase == .walking, !queue.isEmpty {
-      let underWay = walks.filter { $0.phase.isUnderWay }.count
+      let underWay = walks.count { $0.phase.isUnderWay }
       guard underWay < plan.maximumUnavailable else { return }
       guard let place = queue.firstIndex(where: canBegin) else {
         if underWay == 0 { waitForCapacity(into: &actions) }
@@ -294,9 +296,13 @@ public struct RestartMachine: Hashable, Sendable {
     }
   }
 
-  /// True when enough others are eligible, or it is not eligible itself so that nothing is lost.
+  /// True when enough others are eligible, or it is to be brought up so that nothing is lost. One that went down
+  /// meanwhile is waited for: its process manager, or whoever restarted it, may be bringing it back.
   private func canBegin(_ upstream: Int) -> Bool {
-    !isAvailable(upstream) || available.count > plan.minimumAvailable
+    // When its turn comes, this ends the restart.
+    if pool.standing[upstream] == .withdrawn { return upstream == queue.first }
+    return isAvailable(upstream)
+      ? availableCount > plan.minimumAvailable : plan.policy.startsStopped
   }
 
   private mutating func begin(_ upstream: Int, into actions: inout [RestartAction]) {
@@ -304,7 +310,7 @@ public struct RestartMachine: Hashable, Sendable {
     let skipsDrain = plan.skipsDrain
     step(upstream, into: &actions) { walk, around, actions in
       if isWithdrawn {
-        walk.leaveToOthers()
+        walk.giveUp(.takenOver)
       } else if skipsDrain, around.reloads {
         walk.restart(around, into: &actions)
       } else {
@@ -315,10 +321,14 @@ public struct RestartMachine: Hashable, Sendable {
 
   private mutating func waitForCapacity(into actions: inout [RestartAction]) {
     let since = capacityLostAt ?? now
-    let (count, needed) = (available.count, plan.minimumAvailable)
+    let (count, needed) = (availableCount, plan.minimumAvailable)
     capacityLostAt = since
     if now >= since + plan.policy.capacityWait {
-      stop(.halted(.tooFewAvailable(available: count, needed: needed)), into: &actions)
+      if let missing = queue.first(where: { pool.standing[$0] == .ready && pool.liveness[$0] != .up }) {
+        step(missing, into: &actions) { walk, _, _ in walk.giveUp(.notBack) }
+      } else {
+        stop(.halted(.tooFewAvailable(available: count, needed: needed)), into: &actions)
+      }
     } else if !isWaitingForCapacity {
       isWaitingForCapacity = true
       actions.append(.report(.waitingForCapacity(available: count, needed: needed)))

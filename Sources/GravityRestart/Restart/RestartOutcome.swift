@@ -7,7 +7,8 @@ public enum StopReason: Hashable, Sendable {
 /// What went wrong. Upstreams by their number in the plan.
 public enum HaltReason: Hashable, Sendable {
   case upstreamFailed(Int, UpstreamFault)
-  /// Other upstreams went down and did not come back in time.
+  /// Upstreams that are not restarted went down and did not come back in time: taking one more would have left fewer
+  /// than needed.
   case tooFewAvailable(available: Int, needed: Int)
 }
 

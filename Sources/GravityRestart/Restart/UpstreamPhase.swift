@@ -41,6 +41,8 @@ public enum UpstreamFault: Hashable, Sendable {
   case replaced
   /// Somebody else changed what is wanted of it; it was left as they want it.
   case takenOver
+  /// It went down before its turn, and did not come back in time.
+  case notBack
   /// What it had in flight could not be learned, so that it was not restarted.
   case drainUnobserved
 
@@ -49,12 +51,12 @@ public enum UpstreamFault: Hashable, Sendable {
     case staysOut
     /// It was not touched, and serves again.
     case returns
-    case leftToOthers
+    case isLeftAlone
   }
 
   var aftermath: Aftermath {
     switch self {
-    case .takenOver: .leftToOthers
+    case .takenOver, .notBack: .isLeftAlone
     case .drainUnobserved: .returns
     case .notRestarted, .process, .restartTimedOut, .notReady, .wrongVersion, .worseThanOthers, .wentDown,
       .replaced:

@@ -10,7 +10,7 @@ struct UpstreamWalk: Hashable, Sendable {
   private enum State: Hashable {
     case waiting
     case draining(UpstreamDrain)
-    case restarting(WalkClock)
+    case restarting(RestartOrder)
     case awaitingReadiness(ReadinessWatch, keepsIncarnation: Bool)
     case probation(ProbationWatch)
     case completed
@@ -18,7 +18,7 @@ struct UpstreamWalk: Hashable, Sendable {
   }
 
   /// When a restart was ordered, and until when it may take.
-  private struct WalkClock: Hashable {
+  private struct RestartOrder: Hashable {
     var began: Int64
     var deadline: Int64
     var isReload: Bool
@@ -88,19 +88,19 @@ struct UpstreamWalk: Hashable, Sendable {
     report.drainsUndone += 1
   }
 
-  /// Its turn has come, but it is somebody else's.
+  /// It is not restarted, for this reason.
   ///
   /// - Precondition: it waits.
-  mutating func leaveToOthers() {
+  mutating func giveUp(_ fault: UpstreamFault) {
     precondition(phase == .waiting)
-    state = .failed(.takenOver)
+    state = .failed(fault)
   }
 
   /// - Precondition: it has not been restarted.
   mutating func restart(_ around: Surroundings, into actions: inout [RestartAction]) {
     precondition(phase == .waiting || phase == .draining)
     state = .restarting(
-      WalkClock(
+      RestartOrder(
         began: around.now, deadline: around.now + around.restartTimeout, isReload: around.reloads))
     actions.append(around.reloads ? .reload(upstream) : .restart(upstream))
   }
