@@ -48,8 +48,10 @@ let package = Package(
     .testTarget(name: "YAMLTests", dependencies: ["YAML"]),
     .testTarget(name: "GalaxyLBTests", dependencies: ["galaxy-lb"]),
     // The fixtures are found beside the sources, and shared with the integration tests.
+    // The seeded generator is that of HTTP1Invariants.
     .testTarget(
-      name: "GravityRestartTests", dependencies: ["GravityRestart", "YAML", "SystemCalls"],
+      name: "GravityRestartTests",
+      dependencies: ["GravityRestart", "YAML", "SystemCalls", "HTTP1Invariants"],
       exclude: ["Fixtures"]),
   ],
   swiftLanguageModes: [.v6]

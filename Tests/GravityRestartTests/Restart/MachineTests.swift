@@ -76,7 +76,7 @@ import Testing
     let everything = work(ordinary: 1, upload: 2, download: 3, eventStream: 4, tunnel: 5)
     #expect(run.tell(0, .inFlight(everything)) == [.endEventStreams(0)])
     var steps: [(Int64, [RestartAction])] = []
-    while run.machine.phase(of: 0) == .draining {
+    for _ in 0..<20 where run.machine.phase(of: 0) == .draining {
       let actions = run.tick()
       steps.append((run.now, actions))
     }
@@ -99,7 +99,7 @@ import Testing
     #expect(run.tell(0, .inFlight(work(ordinary: 2)), after: 10) == [])
     run.tick()
     #expect(run.tell(0, .inFlight(work(ordinary: 1, tunnel: 1)), after: 10) == [.closeTunnels(0)])
-    while run.now < RestartPolicy().budgets.eventStream { run.tick() }
+    for _ in 0..<20 where run.now < RestartPolicy().budgets.eventStream { run.tick() }
     #expect(
       run.tell(0, .inFlight(work(eventStream: 1)))
         == [.endEventStreams(0), .cutRemaining(0, .eventStream)])
@@ -122,7 +122,7 @@ import Testing
     run.passPreflight()
     run.tell(0, .inFlight(WorkInFlight()))
     run.tell(0, .restartDone)
-    while run.machine.phase(of: 0) == .awaitingReadiness {
+    for _ in 0..<2_000 where run.machine.phase(of: 0) == .awaitingReadiness {
       run.tell(0, .probed(.good(incarnation(0), version: "1")))
       run.tick()
     }
@@ -344,7 +344,7 @@ import Testing
   @Test func aDrainThatNobodyReportsOnIsNotFollowedByARestart() throws {
     var run = try run(2)
     run.passPreflight()
-    while run.outcome == nil { run.tick() }
+    for _ in 0..<20 where run.outcome == nil { run.tick() }
     #expect(run.outcome?.result == .stopped(.halted(.upstreamFailed(0, .drainUnobserved))))
     #expect(run.actions.compactMap(\.touched) == [0, 0])
     #expect(run.actions.contains(.admit(0)))
