@@ -35,7 +35,7 @@ public struct DrainBudgets: Hashable, Sendable {
   public var tunnel: Int64 = 10_000
   /// From there until those are cut that did not close (RFC 6455 7.1.1: the peer answers the Close frame).
   public var tunnelClosing: Int64 = 5_000
-  /// From the last cut until an upstream is restarted although leases are still alive.
+  /// From the last cut of what is left until the upstream is restarted although leases are still alive.
   public var afterLastCut: Int64 = 2_000
 
   public init() {}

@@ -6,6 +6,7 @@ struct UpstreamDrain: Hashable, Sendable {
   private var tunnelsAreClosing = false
   /// Classes whose budget ran out.
   private var expired: Set<DrainClass> = []
+  private var lastCut: Int64?
 
   init(began: Int64) { self.began = began }
 
@@ -22,7 +23,7 @@ struct UpstreamDrain: Hashable, Sendable {
 
   /// What is in flight has changed, or was told first.
   mutating func note(
-    _ work: WorkInFlight, of upstream: Int, in report: inout UpstreamReport,
+    _ work: WorkInFlight, at now: Int64, of upstream: Int, in report: inout UpstreamReport,
     into actions: inout [RestartAction]
   ) {
     let before = inFlight ?? WorkInFlight()
@@ -33,6 +34,7 @@ struct UpstreamDrain: Hashable, Sendable {
     if tunnelsAreClosing, work[.tunnel] > before[.tunnel] { actions.append(.closeTunnels(upstream)) }
     for kind in DrainClass.allCases where expired.contains(kind) && work[kind] > before[kind] {
       report.cut[kind] += work[kind] - before[kind]
+      lastCut = now
       actions.append(.cutRemaining(upstream, kind))
     }
   }
@@ -49,21 +51,30 @@ struct UpstreamDrain: Hashable, Sendable {
     for kind in DrainClass.allCases where now >= began + budgets.cut(kind) {
       guard expired.insert(kind).inserted, let inFlight, inFlight[kind] > 0 else { continue }
       report.cut[kind] += inFlight[kind]
+      lastCut = now
       actions.append(.cutRemaining(upstream, kind))
     }
   }
 
   func standing(at now: Int64, _ budgets: DrainBudgets) -> Standing {
-    let isOver = now >= began + budgets.limit
+    let isOver = now >= end(budgets)
     guard let inFlight else { return isOver ? .unobserved : .waiting }
     if inFlight.total == 0 { return .drained }
     return isOver ? .leftOver(inFlight) : .waiting
+  }
+
+  /// When it is over in any case: when everything that is left was cut and had time to end.
+  private func end(_ budgets: DrainBudgets) -> Int64 {
+    let limit = began + budgets.limit
+    guard let inFlight, let lastCut else { return limit }
+    let isAllCut = DrainClass.allCases.allSatisfy { inFlight[$0] == 0 || expired.contains($0) }
+    return isAllCut ? min(lastCut + budgets.afterLastCut, limit) : limit
   }
 
   /// When something is due next.
   func deadline(_ budgets: DrainBudgets) -> Int64 {
     var times = DrainClass.allCases.filter { !expired.contains($0) }.map(budgets.cut)
     if !tunnelsAreClosing { times.append(budgets.tunnel) }
-    return began + (times.min() ?? budgets.limit)
+    return times.reduce(end(budgets)) { min($0, began + $1) }
   }
 }

@@ -129,7 +129,7 @@ struct UpstreamWalk: Hashable, Sendable {
   ) {
     switch state {
     case .draining(var drain):
-      drain.note(work, of: upstream, in: &report, into: &actions)
+      drain.note(work, at: around.now, of: upstream, in: &report, into: &actions)
       state = .draining(drain)
       endDrain(drain, around, into: &actions)
     // Late: its drain was put off, or work that was left over ends.

@@ -91,6 +91,16 @@ import Testing
     #expect(run.machine.report(of: 0).leftOver == everything)
   }
 
+  @Test func whatSurvivesItsCutIsNotWaitedForLongerThanThat() throws {
+    var run = try run(2) { $0.budgets.ordinary = 1_000 }
+    run.passPreflight()
+    run.tell(0, .inFlight(work(ordinary: 1)))
+    #expect(run.tick() == [.cutRemaining(0, .ordinary)])
+    #expect(run.machine.nextDeadline == 1_000 + RestartPolicy().budgets.afterLastCut)
+    #expect(run.tick() == [.restart(0)])
+    #expect(run.machine.report(of: 0).leftOver == work(ordinary: 1))
+  }
+
   @Test func aRequestThatBecomesAStreamIsEndedToo() throws {
     var run = try run(2) { $0.budgets.tunnel = 1_000 }
     run.passPreflight()

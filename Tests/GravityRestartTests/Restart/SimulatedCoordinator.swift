@@ -21,7 +21,10 @@ extension Simulation {
         servers[upstream].administration = .ready
         sample(upstream)
       case .raiseShare: break
-      case .admit(let upstream): servers[upstream].administration = .ready
+      case .admit(let upstream):
+        servers[upstream].administration = .ready
+        // What did not end although it was cut will be cut again by the next drain.
+        for place in servers[upstream].leases.indices { servers[upstream].leases[place].cutAt = nil }
       case .keepOut(let upstream): servers[upstream].administration = .maintenance
       case .report(.misplaced(let event)): violate("misplaced: \(event)")
       case .report: break
@@ -39,6 +42,7 @@ extension Simulation {
       let facts = PreflightFacts(
         unit: unit, answers: server.answers, incarnation: server.incarnation, versionRunning: server.version,
         versionOnDisk: "2")
+      simulation.invariants.noteTold(server.incarnation, of: upstream)
       simulation.tell(.preflight(upstream, facts))
     }
   }
@@ -71,8 +75,8 @@ extension Simulation {
   mutating func cut(_ kind: DrainClass, of upstream: Int) {
     for place in servers[upstream].leases.indices {
       let lease = servers[upstream].leases[place]
-      guard lease.kind == kind, !lease.isCut else { continue }
-      servers[upstream].leases[place].isCut = true
+      guard lease.kind == kind, lease.cutAt == nil else { continue }
+      servers[upstream].leases[place].cutAt = now
       invariants.noteCut(kind, of: upstream)
       // Now and then one doesn't end, through a fault elsewhere.
       if isLucky(97) { endLease(lease.number, of: upstream, in: .random(in: 0...50, using: &random)) }
@@ -83,6 +87,7 @@ extension Simulation {
     schedule(in: .random(in: 1...300, using: &random)) { simulation in
       let server = simulation.servers[upstream]
       if server.answers {
+        simulation.invariants.noteTold(server.incarnation, of: upstream)
         simulation.invariants.noteGoodAnswer(of: upstream, server)
         simulation.tell(upstream, .probed(.good(server.incarnation, version: server.version)))
       } else {

@@ -63,6 +63,8 @@ extension Simulation {
   }
 
   mutating func goOn(_ boot: Boot, _ upstream: Int) {
+    let longest = plan.upstreams[upstream].restartTimeout + (isLucky(trouble) ? 20_000 : -9_000)
+    let delay = Int64.random(in: 500...max(longest, 500), using: &random)
     switch boot {
     case .neverAnswers: return
     case .endsEarly:
@@ -74,13 +76,14 @@ extension Simulation {
     case .isReplacedMeanwhile:
       later(.random(in: 1...9_000, using: &random), for: upstream) { $0.restartBehindTheBack(upstream) }
     case .diesUnderTraffic:
-      later(.random(in: 5_000...40_000, using: &random), for: upstream) { $0.stop(upstream) }
+      later(delay + .random(in: 1...20_000, using: &random), for: upstream) { $0.stop(upstream) }
     case .isReplacedUnderTraffic:
-      later(.random(in: 5_000...40_000, using: &random), for: upstream) { $0.restartBehindTheBack(upstream) }
+      later(delay + .random(in: 1...20_000, using: &random), for: upstream) {
+        $0.restartBehindTheBack(upstream)
+      }
     case .works, .answersOldVersion, .failsUnderTraffic, .isRefused, .hangs, .changesNothing: break
     }
-    let longest = plan.upstreams[upstream].restartTimeout + (trouble > 0 ? 20_000 : -9_000)
-    answer(upstream, in: .random(in: 500...max(longest, 500), using: &random))
+    answer(upstream, in: delay)
   }
 
   mutating func answer(_ upstream: Int, in delay: Int64) {
@@ -99,6 +102,7 @@ extension Simulation {
       simulation.answer(upstream, in: .random(in: 100...30_000, using: &simulation.random))
       guard let incarnation = simulation.servers[upstream].incarnation else { return }
       simulation.later(.random(in: 0...500, using: &simulation.random), for: upstream) {
+        $0.invariants.noteTold(incarnation, of: upstream)
         $0.tell(upstream, .incarnationChanged(incarnation))
       }
     }
@@ -162,7 +166,7 @@ extension Simulation {
   mutating func becomeStream(_ number: Int, of upstream: Int) {
     schedule(in: .random(in: 1...5_000, using: &random)) { simulation in
       let leases = simulation.servers[upstream].leases
-      guard let place = leases.firstIndex(where: { $0.number == number && !$0.isCut }) else { return }
+      guard let place = leases.firstIndex(where: { $0.number == number && $0.cutAt == nil }) else { return }
       simulation.servers[upstream].leases[place].kind = .eventStream
       simulation.tellInFlight(upstream)
     }

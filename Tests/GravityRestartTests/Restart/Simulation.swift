@@ -9,7 +9,8 @@ struct Simulation {
   struct Lease {
     let number: Int
     var kind: DrainClass
-    var isCut = false
+    /// When the drain that goes on has cut it.
+    var cutAt: Int64?
   }
 
   /// What is wanted of an upstream, as the proxy keeps it.
@@ -148,6 +149,7 @@ struct Simulation {
   private mutating func pass(to time: Int64) {
     invariants.pass(time - now, servers)
     now = time
+    violations += invariants.overdue(at: now, servers)
   }
 
   mutating func schedule(in delay: Int64, _ happen: @escaping (inout Simulation) -> Void) {

@@ -4,16 +4,18 @@
 ///
 /// 1. An upstream that serves is taken out only if `min_available` others are eligible, and restarted only while they
 ///    are; never more than `max_unavailable` are out at a time.
-/// 2. An upstream is restarted only with no lease alive, or when its whole budget has run out, and the report says what
-///    was left. Nothing is cut before the budget of its class has run out, and the report says how much was cut.
+/// 2. An upstream is restarted only with no lease alive, or when all that is left was cut and had time to end, and the
+///    report says what was left. Nothing is cut before the budget of its class has run out, and the report says how much was cut; nothing is
+///    waited for beyond it.
 /// 3. Each upstream is restarted at most once, and only those of the plan are touched.
 /// 4. What people withdrew is not touched, until they give it back.
 /// 5. A restarted upstream gets traffic only after the last probe was answered well by a process that is not the one
-///    from before, with the version on disk unless skew is allowed; a failed one gets none (but the only one of a pool).
+///    from before, with the version on disk unless skew is allowed, and that is not known to be gone; a failed one gets none (but the only one of a pool).
 /// 6. When it has ended, nothing drains, everything untouched is what it was, what failed is out, and the result agrees
 ///    with what happened to each upstream.
 /// 7. It ends within `RestartPlan.longestTime`, and says so once (`Simulation.run`).
-/// 8. Longest hold and downtime in the report are what they were.
+/// 8. After the word that it stops nothing is begun, and no drain is followed by a restart.
+/// 9. Longest hold and downtime in the report are what they were.
 struct SimulationInvariants {
   private let plan: RestartPlan
   private var drainBegan: [Int: Int64] = [:]
@@ -22,6 +24,11 @@ struct SimulationInvariants {
   private(set) var restarts: [Int: Int] = [:]
   private var processBefore: [Int: ServerIncarnation] = [:]
   private var goodAnswer: [Int: (incarnation: ServerIncarnation?, version: String)] = [:]
+  /// Which processes the machine was told of last.
+  private var known: [Int: ServerIncarnation] = [:]
+  /// The same at the restart.
+  private var knownBefore: [Int: ServerIncarnation] = [:]
+  private var isStopping = false
   private var out: Set<Int> = []
   private var cuts: [Int: WorkInFlight] = [:]
   private var leftOver: [Int: Int] = [:]
@@ -36,6 +43,21 @@ struct SimulationInvariants {
     if !servers.contains(where: \.isEligible) { downtime += milliseconds }
   }
 
+  /// What is waited for although its budget has run out.
+  func overdue(at now: Int64, _ servers: [Simulation.Server]) -> [String] {
+    servers.indices.filter { upstream in
+      guard servers[upstream].administration == .draining, let began = drainBegan[upstream] else {
+        return false
+      }
+      return servers[upstream].leases.contains {
+        $0.cutAt == nil && now > began + plan.policy.budgets.cut($0.kind)
+      }
+    }.map { "g\($0) still waits at \(now) ms" }
+  }
+
+  mutating func noteTold(_ incarnation: ServerIncarnation?, of upstream: Int) {
+    known[upstream] = incarnation
+  }
   mutating func noteHeld(_ milliseconds: Int64) { longestHold = max(longestHold, milliseconds) }
   mutating func noteBoot(_ boot: Simulation.Boot) { boots[boot, default: 0] += 1 }
   mutating func noteCut(_ kind: DrainClass, of upstream: Int) {
@@ -62,7 +84,9 @@ struct SimulationInvariants {
     }
     let eligible = servers.filter(\.isEligible).count
     switch action {
+    case .report(.stopping): isStopping = true
     case .setDraining(let upstream):
+      check(!isStopping, "while stopping")
       let serves = servers[upstream].isEligible
       if serves { served.insert(upstream) } else { served.remove(upstream) }
       check(!serves || eligible - 1 >= plan.minimumAvailable, "\(eligible) eligible before")
@@ -71,6 +95,8 @@ struct SimulationInvariants {
       check(out.count <= plan.maximumUnavailable, "\(out) are out")
     case .restart(let upstream), .reload(let upstream):
       let server = servers[upstream]
+      check(!isStopping, "while stopping")
+      knownBefore[upstream] = known[upstream]
       check(
         !served.contains(upstream) || server.liveness != .up || eligible >= plan.minimumAvailable,
         "\(eligible) eligible")
@@ -80,10 +106,11 @@ struct SimulationInvariants {
       check(out.count <= plan.maximumUnavailable, "\(out) are out")
       processBefore[upstream] = server.incarnation
       goodAnswer[upstream] = nil
+      known[upstream] = nil
       if let began = drainBegan[upstream] {
-        check(
-          server.leases.isEmpty || now - began >= plan.policy.budgets.limit,
-          "\(server.leases.count) leases alive")
+        let budgets = plan.policy.budgets
+        let hadTime = server.leases.allSatisfy { $0.cutAt.map { now - $0 >= budgets.afterLastCut } ?? false }
+        check(hadTime || now - began >= budgets.limit, "\(server.leases.count) leases alive")
         leftOver[upstream] = server.leases.count
       } else {
         check(action == .reload(upstream) && plan.skipsDrain, "without a drain")
@@ -118,6 +145,7 @@ struct SimulationInvariants {
     _ upstream: Int, _ server: Simulation.Server, _ machine: RestartMachine
   ) -> Bool {
     guard let answer = goodAnswer[upstream] else { return false }
+    if let known = known[upstream], known != answer.incarnation { return false }
     let isNew =
       plan.reloads(upstream) || processBefore[upstream] == nil
       || answer.incarnation != processBefore[upstream]
@@ -168,6 +196,7 @@ struct SimulationInvariants {
       check(isTheirs || server.administration == (wasKeptOut ? .maintenance : .ready), "not given back")
     case .restarted:
       check(restarts[upstream] == 1, "never restarted")
+      check(report.incarnationBefore == knownBefore[upstream], "another one before is reported")
       check(isTheirs || server.administration == .ready, "not ready")
       check(report.incarnationAfter == goodAnswer[upstream]?.incarnation, "another one is reported")
     case .failed(let fault):
