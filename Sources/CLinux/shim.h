@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 
 int accept4(int socket, struct sockaddr *address, socklen_t *length, int flags);
+int dup3(int from, int to, int flags);
 int pipe2(int descriptors[2], int flags);
 ssize_t splice(int from, off_t *from_offset, int to, off_t *to_offset, size_t length, unsigned flags);
 

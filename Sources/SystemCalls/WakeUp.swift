@@ -25,6 +25,16 @@ public struct WakeUp: ~Copyable, Sendable {
     _ = read(descriptor.number, &counter, 8)
   }
 
+  /// Waits for a signal and takes it (poll(2)). False when there was none in so many milliseconds; nil waits for ever.
+  public func wait(milliseconds: Int64?) -> Bool {
+    var wish = pollfd(fd: descriptor.number, events: Int16(POLLIN), revents: 0)
+    let limit = milliseconds.map { Int32(clamping: max(0, $0)) } ?? -1
+    // An interruption only makes the wait longer, and who calls this has signals blocked or can wait.
+    guard (try? retryingInterrupts("poll") { poll(&wish, 1, limit) }) ?? 0 > 0 else { return false }
+    clear()
+    return true
+  }
+
   /// A descriptor of its own for the reader, who owns it.
   public func duplicate() throws(SystemError) -> Int32 {
     try retryingInterrupts("fcntl") { fcntl(descriptor.number, F_DUPFD_CLOEXEC, 0) }

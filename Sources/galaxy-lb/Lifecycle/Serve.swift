@@ -15,7 +15,11 @@ enum Serve {
       let listeners = try PublicListeners(settings)
       let control = try ControlListeners(settings, log: log)
       try settings.runAs?.enter()
-      let service = try Service(site: site, listeners: listeners, control: control, log: log, reload: reload)
+      // Opened as the user that will have to open it again when it is rotated.
+      let accessLog = try AccessLogWriter(log: log)
+      try accessLog.use(settings.accessLog)
+      let service = try Service(
+        site: site, listeners: listeners, control: control, accessLog: accessLog, log: log, reload: reload)
       return service.run()
     } catch {
       log.error("cannot start", ["error": "\(error)"])

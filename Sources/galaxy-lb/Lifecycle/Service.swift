@@ -16,6 +16,7 @@ final class Service {
   private let census: Census
   private var plane: ControlPlane!
   private var controlServers: [ControlServer] = []
+  private let accessLog: AccessLogWriter
   private var site: Site
   private var workers: [WorkerThread] = []
   private var probers: [(pool: Pool, prober: HealthProber)] = []
@@ -24,10 +25,11 @@ final class Service {
   private var patience: ShutdownDeadline?
 
   init(
-    site: Site, listeners: PublicListeners, control: ControlListeners, log: Log,
+    site: Site, listeners: PublicListeners, control: ControlListeners, accessLog: AccessLogWriter, log: Log,
     reload: @escaping @Sendable () -> Settings?
   ) throws(SystemError) {
     self.site = site
+    self.accessLog = accessLog
     self.log = log
     self.reload = reload
     ownPaths = listeners.ownPaths + [control.metricsPath].compactMap { $0 }
@@ -37,7 +39,7 @@ final class Service {
     census = Census(workers: site.loops)
     for (number, sockets) in listeners.byThread.enumerated() {
       let worker = try WorkerThread(
-        number: number, site: site, listeners: sockets, census: census, log: log
+        number: number, site: site, accessLog: accessLog.current, listeners: sockets, census: census, log: log
       ) {
         [mailbox] in mailbox.post(.workerEnded)
       }
@@ -57,6 +59,7 @@ final class Service {
       loop.onSignal(SIGTERM) { [unowned self] in stop("SIGTERM") }
       loop.onSignal(SIGINT) { [unowned self] in stop("SIGINT") }
       loop.onSignal(SIGHUP) { [unowned self] in _ = reloadConfiguration() }
+      loop.onSignal(SIGUSR1) { [unowned self] in accessLog.reopen() }
       probePools()
       serveControl()
       ServiceNotification.send("READY=1", log: log)
@@ -70,6 +73,7 @@ final class Service {
     control.control?.remove()
     for server in controlServers { server.stop() }
     for worker in workers { worker.join() }
+    accessLog.finish()
     for path in ownPaths { unlink(path) }
     log.notice("stopped")
     return isStopping ? 0 : 1
@@ -140,17 +144,18 @@ final class Service {
     }
     do {
       let next = try Site(settings, replacing: site, log: log)
+      try accessLog.use(settings.accessLog)
       warnOfWhatNeedsRestart(settings)
       site = next
       plane.site = next
       plane.reloads += 1
       log.level = settings.logLevel
-      tellWorkers(.use(next))
+      tellWorkers(.use(next, accessLog.current))
       probePools()
       log.notice("configuration reloaded")
       return true
     } catch {
-      log.error("the configuration can't be used, the old one stays in force", ["error": error])
+      log.error("the configuration can't be used, the old one stays in force", ["error": "\(error)"])
       plane.refusedReloads += 1
       return false
     }

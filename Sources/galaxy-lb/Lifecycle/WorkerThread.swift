@@ -5,7 +5,7 @@ import UpstreamPool
 /// What the main thread tells a worker.
 enum WorkerMessage: Sendable {
   /// Serve with this configuration from now on.
-  case use(Site)
+  case use(Site, AccessLog?)
   /// The turn of a request that waits for this pool has come.
   case admit(Pool, WaitingLine.Ticket)
   /// The upstream at this place of the pool takes no new work: close the idle connections to it, and say so.
@@ -26,14 +26,16 @@ final class WorkerThread {
   ///   - listeners: listening sockets, owned by the worker from now on.
   ///   - onEnd: called on the worker's thread when it has ended.
   init(
-    number: Int, site: Site, listeners: [Int32], census: Census, log: Log,
+    number: Int, site: Site, accessLog: AccessLog?, listeners: [Int32], census: Census, log: Log,
     onEnd: @escaping @Sendable () -> Void
   ) throws(SystemError) {
     let mailbox = try Mailbox<WorkerMessage>()
     self.mailbox = mailbox
     thread = try Thread {
       do throws(SystemError) {
-        try Self.run(mailbox, number: number, site: site, listeners: listeners, census: census, log: log)
+        try Self.run(
+          mailbox, number: number, site: site, accessLog: accessLog, listeners: listeners, census: census,
+          log: log)
       } catch {
         log.error("a worker ended", ["error": error])
       }
@@ -42,16 +44,19 @@ final class WorkerThread {
   }
 
   private static func run(
-    _ mailbox: Mailbox<WorkerMessage>, number: Int, site: Site, listeners: [Int32], census: Census, log: Log
+    _ mailbox: Mailbox<WorkerMessage>, number: Int, site: Site, accessLog: AccessLog?, listeners: [Int32],
+    census: Census, log: Log
   ) throws(SystemError) {
     let loop = try EventLoop()
-    let worker = Worker(loop: loop, number: number, site: site, census: census, log: log) { pool, ticket in
+    let worker = Worker(
+      loop: loop, number: number, site: site, accessLog: accessLog, census: census, log: log
+    ) { pool, ticket in
       mailbox.post(.admit(pool, ticket))
     }
     let listeners = listeners.map { ClientListener(worker, owning: $0) }
     let reader = try MailboxReader(mailbox, on: loop) { message in
       switch message {
-      case .use(let site): worker.use(site)
+      case .use(let site, let accessLog): worker.use(site, accessLog: accessLog)
       case .admit(let pool, let ticket): worker.admit(pool, ticket)
       case .closeKept(let pool, let index, let barrier):
         worker.closeKept(pool, index)

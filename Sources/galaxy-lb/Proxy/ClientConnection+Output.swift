@@ -101,9 +101,12 @@ extension ClientConnection {
     if hasUnreadInbound || readiness.contains(.readable) { loop.enqueue(self, for: .receiveRequests) }
   }
 
-  /// Answers what is no exchange: a head that can't be taken, or does not come.
-  func answerWithoutExchange(status: Int) {
-    ErrorAnswer.write(status: status, isHead: false, closes: true, to: &outbound)
+  /// Answers what is no exchange: a head that can't be taken, or does not come. `bytes` are what came of it.
+  func answerWithoutExchange(_ bytes: UnsafeRawBufferPointer, status: Int, _ reason: EndReason) {
+    let contentLength = ErrorAnswer.write(status: status, isHead: false, closes: true, to: &outbound)
+    worker.accessLog?.record(
+      bytes, from: peer, status: status, headBytesSent: outbound.count - contentLength,
+      bytesSent: outbound.count, reason)
     stage = .lingering
     inbound.removeAll()
     // There may be more where that came from; it must neither be parsed nor reset the answer.
@@ -142,6 +145,9 @@ extension ClientConnection {
     if let exchange {
       self.exchange = nil
       exchange.end(reason ?? .clientLeft)
+    } else if stage == .readingHead, LoggedHead.firstLine(of: inbound.bytes) != nil {
+      worker.accessLog?.record(
+        inbound.bytes, from: peer, status: 0, headBytesSent: 0, bytesSent: 0, reason ?? .clientLeft)
     }
     outbound.removeAll()
     inbound.removeAll()

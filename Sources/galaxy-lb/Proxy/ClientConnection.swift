@@ -133,7 +133,7 @@ final class ClientConnection: Channel {
     case .incomplete:
       inbound.append(bytes)
       awaitRestOfHead()
-    case .rejected(let reason): reject(reason)
+    case .rejected(let reason): reject(bytes, reason)
     case .complete(let byteCount):
       serve(bytes, byteCount, rest: piece.lowerBound + byteCount..<piece.upperBound)
     }
@@ -150,7 +150,7 @@ final class ClientConnection: Channel {
   private func readHeadFromInbound() {
     switch readHead(inbound.bytes) {
     case .incomplete: awaitRestOfHead()
-    case .rejected(let reason): reject(reason)
+    case .rejected(let reason): reject(inbound.bytes, reason)
     case .complete(let byteCount):
       // The bytes of the head must stay where they are until the exchange has copied what it needs.
       var head = ByteBuffer()
@@ -173,10 +173,10 @@ final class ClientConnection: Channel {
     waitFor(.requestHead)
   }
 
-  private func reject(_ reason: Rejection) {
+  private func reject(_ bytes: UnsafeRawBufferPointer, _ reason: Rejection) {
     worker.log.debug("request rejected", ["client": peerText, "reason": "\(reason)"])
     worker.statistics.note(.requestRejected(reason))
-    answerWithoutExchange(status: reason.status)
+    answerWithoutExchange(bytes, status: reason.status, .requestRejected(reason))
   }
 
   /// Begins the exchange for the head that was just read. `rest` is in `scratch`.
@@ -242,7 +242,7 @@ final class ClientConnection: Channel {
     case .nextRequest, .lingering, .discarding: close(nil)
     case .requestHead:
       worker.statistics.note(.clientTimedOut)
-      answerWithoutExchange(status: 408)
+      answerWithoutExchange(inbound.bytes, status: 408, .clientTimedOut)
     case .requestBody: exchange?.requestTimedOut()
     case .output, .tunnel: close(.clientTimedOut)
     case .departure: close(.clientLeft)

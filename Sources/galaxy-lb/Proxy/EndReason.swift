@@ -33,10 +33,10 @@ enum EndReason: Equatable, Sendable {
     switch self {
     case .completed: "completed"
     case .tunnelClosed: "tunnel_closed"
-    case .requestRejected(let reason): "rejected_\(snakeCased(String(describing: reason)))"
+    case .requestRejected(let reason): Self.rejectionNames[Int(reason.rawValue)]
     case .clientLeft: "client_left"
     case .clientTimedOut: "client_timed_out"
-    case .upstreamFailed(let failure): "upstream_\(snakeCased(String(describing: failure)))"
+    case .upstreamFailed(let failure): Self.failureNames[Int(failure.rawValue)]
     case .noUpstream: "no_upstream"
     case .holdExpired: "hold_expired"
     case .holdRefused: "hold_refused"
@@ -46,7 +46,11 @@ enum EndReason: Equatable, Sendable {
     }
   }
 
-  private func snakeCased(_ name: String) -> String {
+  // By raw value, made once: what a stranger's bad request costs must be little.
+  private static let rejectionNames = Rejection.allCases.map { "rejected_\(snakeCased("\($0)"))" }
+  private static let failureNames = UpstreamFailure.allCases.map { "upstream_\(snakeCased("\($0)"))" }
+
+  private static func snakeCased(_ name: String) -> String {
     name.reduce(into: "") { result, character in
       if character.isUppercase {
         result += "_" + character.lowercased()

@@ -3,15 +3,16 @@ import HTTP1
 
 /// The proxy's own answers: small, complete, and with a page that says what is going on.
 enum ErrorAnswer {
-  /// Appends a whole response.
+  /// Appends a whole response, and returns how many bytes of it are content.
   ///
   /// - Parameters:
   ///   - isHead: leave the content out (RFC 9110 9.3.2).
   ///   - closes: say that the connection ends after it.
   ///   - notice: what the administrators want users to know.
+  @discardableResult
   static func write(
     status: Int, isHead: Bool, closes: Bool, notice: String? = nil, to buffer: inout ByteBuffer
-  ) {
+  ) -> Int {
     let (reason, general) = text(for: status)
     let explanation = notice.map(escaped) ?? general
     let page = """
@@ -29,7 +30,9 @@ enum ErrorAnswer {
     if status == 405 { buffer.append("Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n") }
     if closes { buffer.append("Connection: close\r\n") }
     buffer.append("\r\n")
-    if !isHead { buffer.append(text: page) }
+    guard !isHead else { return 0 }
+    buffer.append(text: page)
+    return page.utf8.count
   }
 
   /// Text as it may stand in HTML.

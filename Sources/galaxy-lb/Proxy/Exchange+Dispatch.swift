@@ -96,6 +96,7 @@ extension Exchange {
     statistics.requests.add()
     if isReused { statistics.reuses.add() } else { statistics.connects.add() }
     upstream = connection
+    if record.upstreamName != nil { record.retries += 1 }
     record.upstreamName = chosen.settings.name
     record.sentAt = worker.loop.nowNanoseconds
     connection.carry(self, isReused: isReused)

@@ -44,6 +44,7 @@ final class Exchange: Timed {
 
   /// What is told about it afterwards.
   var record = ExchangeRecord()
+  var logged = LoggedHead()
 
   init(_ worker: Worker) {
     self.worker = worker
@@ -62,6 +63,7 @@ final class Exchange: Timed {
     record.receivedAt = worker.loop.nowNanoseconds
     record.bytesReceived = Int64(headLength)
     requestIsLarge = isLarge(head.framing)
+    if worker.accessLog != nil { logged.keep(head, bytes) }
     requestBody = BodyRelay(
       head.framing, writesChunks: head.framing == .chunked, keepsTrailers: false,
       trailerLimits: worker.site.requestLimits)
@@ -71,12 +73,14 @@ final class Exchange: Timed {
     guard let place = worker.site.routes.pool(for: head, bytes) else { return (404, .noRoute) }
     pool = worker.pools[place]
     key = pool.requestKey?.hash(head, bytes, from: client.peer, trusting: settings.trustedProxies)
+    record.poolName = pool.pool.name
 
     let forwarded = ForwardedFields(
       peer: client.peer, isTrusted: settings.trustedProxies.includes(client.peer))
     head.write(bytes, dropping: forwarded.dropped, to: &request)
-    forwarded.write(head, bytes, newRequestID: worker.makeRequestID(), to: &request)
+    let requestID = forwarded.write(head, bytes, newRequestID: worker.makeRequestID(), to: &request)
     request.append("\r\n")
+    if logged.isKept { logged.keep(requestID: requestID, request.bytes) }
     return nil
   }
 
@@ -108,6 +112,13 @@ final class Exchange: Timed {
   var wantsBody: Bool {
     guard state.request == .receiving, let upstream else { return false }
     return upstream.takesBody && requestSent == request.count && upload.isEmpty
+  }
+
+  /// The upstream's socket took so many bytes of `request`.
+  func requestSent(_ byteCount: Int) {
+    if requestSent == 0 { record.sentAt = worker.loop.nowNanoseconds }
+    state.headSent()
+    requestSent += byteCount
   }
 
   /// Body bytes went out that are not kept.
@@ -176,7 +187,6 @@ final class Exchange: Timed {
     case .redispatch where wasSent && !pool.selector.takeRetry():
       answer(status: 502, .upstreamFailed(failure))
     case .redispatch:
-      record.retries += 1
       pool.statistics(chosen).retries.add()
       requestSent = 0
       needsFreshConnection = true
@@ -199,7 +209,7 @@ final class Exchange: Timed {
       let before = client.outbound.count
       head.write(bytes, framing: .unchanged, to: &client.outbound)
       client.outbound.append("\r\n")
-      record.bytesSent += Int64(client.outbound.count - before)
+      record.headSent(client.outbound.count - before)
       if client.waitingFor == .continuation { client.waitFor(.requestBody) }
       worker.loop.enqueue(client, for: .sendResponses)
       return .anotherHead
@@ -237,7 +247,7 @@ final class Exchange: Timed {
       }
     }
     client.outbound.append("\r\n")
-    record.bytesSent += Int64(client.outbound.count - before)
+    record.headSent(client.outbound.count - before)
     if client.waitingFor == .continuation { client.waitFor(.nothing) }
     worker.loop.enqueue(client, for: .sendResponses)
     noteAnswer(head)
@@ -328,10 +338,11 @@ final class Exchange: Timed {
     record.status = status
     let ending = state.answeredHere(isStopping: worker.isStopping)
     let before = client.outbound.count
-    ErrorAnswer.write(
+    let contentLength = ErrorAnswer.write(
       status: status, isHead: state.isHead, closes: ending != .keep,
       notice: status == 503 ? pool?.pool.notice : nil, to: &client.outbound)
-    record.bytesSent += Int64(client.outbound.count - before)
+    record.headSent(client.outbound.count - before - contentLength)
+    record.bytesSent += Int64(contentLength)
     // What is still to come of a request that was not read must not reset the answer.
     if ending != .keep { client.readiness.insert(.readable) }
     client.endAfterOutput(ending == .keep ? .keep : .close)
@@ -350,6 +361,8 @@ final class Exchange: Timed {
     if let reason { record.reason = reason }
     record.endedAt = worker.loop.nowNanoseconds
     worker.statistics.note(record.reason)
+    worker.accessLog?.record(self)
+    logged.clear()
     request.removeAllKeepingMemory()
     requestSent = 0
     upload.removeAll()
@@ -366,17 +379,31 @@ final class Exchange: Timed {
 /// What is written down about an exchange. Times in nanoseconds of the monotonic clock, 0 for never.
 struct ExchangeRecord {
   var receivedAt: Int64 = 0
+  /// When the last upstream was chosen, then when its socket took the first byte.
   var sentAt: Int64 = 0
   var firstByteAt: Int64 = 0
   var endedAt: Int64 = 0
-  var status = 0
-  var bytesReceived: Int64 = 0
-  var bytesSent: Int64 = 0
-  var retries = 0
   /// How long it waited for an upstream.
   var held: Int64 = 0
+  var status = 0
+  var bytesReceived: Int64 = 0
+  /// To the client, heads and frames of bodies included.
+  var bytesSent: Int64 = 0
+  /// Of these, heads.
+  var headBytesSent: Int64 = 0
+  var retries = 0
+  var poolName: String?
   var upstreamName: String?
   var reason = EndReason.completed
+
+  /// What the client got of bodies, with their frames: nginx's `$body_bytes_sent`.
+  var bodyBytesSent: Int64 { max(0, bytesSent - headBytesSent) }
+
+  /// A head for the client was made, of so many bytes.
+  mutating func headSent(_ byteCount: Int) {
+    bytesSent += Int64(byteCount)
+    headBytesSent += Int64(byteCount)
+  }
 }
 
 extension SystemError {

@@ -19,26 +19,25 @@ struct ForwardedFields {
   /// Kinds of fields that don't go upstream as they came.
   var dropped: FieldNameSet { isTrusted ? Self.droppedFromTrusted : Self.droppedFromStrangers }
 
-  /// Appends the proxy's lines.
+  /// Appends the proxy's lines, and returns where in `buffer` the request id stands.
   ///
   /// - Parameter newRequestID: made up for a request that brings none.
   func write(
     _ head: RequestHead, _ bytes: Span<UInt8>, newRequestID: (UInt64, UInt64), to buffer: inout ByteBuffer
-  ) {
+  ) -> Range<Int> {
     guard isTrusted else {
       buffer.append("X-Forwarded-For: ")
       appendPeer(to: &buffer)
       buffer.append("\r\nX-Forwarded-Proto: http\r\n")
       appendHost(head.authority, bytes, to: &buffer)
-      appendRequestID(newRequestID, to: &buffer)
-      return
+      return appendRequestID(newRequestID, to: &buffer)
     }
-    writeMerged(head, bytes, newRequestID: newRequestID, to: &buffer)
+    return writeMerged(head, bytes, newRequestID: newRequestID, to: &buffer)
   }
 
   private func writeMerged(
     _ head: RequestHead, _ bytes: Span<UInt8>, newRequestID: (UInt64, UInt64), to buffer: inout ByteBuffer
-  ) {
+  ) -> Range<Int> {
     var standard = ForwardedElements()
     for value in head.values(of: .forwarded) { standard.read(bytes, value) }
     var clients = head.values(of: .xForwardedFor).filter { !$0.isEmpty }
@@ -53,13 +52,13 @@ struct ForwardedFields {
     let isSecure = (head.value(of: .xForwardedProto) ?? standard.proto).map { isHTTPS(bytes, $0) } ?? false
     buffer.append(isSecure ? "\r\nX-Forwarded-Proto: https\r\n" : "\r\nX-Forwarded-Proto: http\r\n")
     appendHost(head.value(of: .xForwardedHost) ?? standard.host ?? head.authority, bytes, to: &buffer)
-    if let given = head.value(of: .xRequestID), isRequestID(bytes, given) {
-      buffer.append("X-Request-Id: ")
-      append(bytes, given, to: &buffer)
-      buffer.append("\r\n")
-    } else {
-      appendRequestID(newRequestID, to: &buffer)
+    guard let given = head.value(of: .xRequestID), isRequestID(bytes, given) else {
+      return appendRequestID(newRequestID, to: &buffer)
     }
+    buffer.append("X-Request-Id: ")
+    append(bytes, given, to: &buffer)
+    buffer.append("\r\n")
+    return buffer.count - 2 - given.count..<buffer.count - 2
   }
 
   /// The peer's address; `unix:` for a peer on a unix socket, as nginx says it.
@@ -101,7 +100,7 @@ struct ForwardedFields {
     return true
   }
 
-  private func appendRequestID(_ id: (UInt64, UInt64), to buffer: inout ByteBuffer) {
+  private func appendRequestID(_ id: (UInt64, UInt64), to buffer: inout ByteBuffer) -> Range<Int> {
     buffer.append("X-Request-Id: ")
     let room = buffer.reserve(34)
     writeHex(id.0, to: room, at: 0)
@@ -109,6 +108,7 @@ struct ForwardedFields {
     room[32] = 0x0D
     room[33] = 0x0A
     buffer.commit(34)
+    return buffer.count - 34..<buffer.count - 2
   }
 
   private func writeHex(_ word: UInt64, to room: UnsafeMutableRawBufferPointer, at start: Int) {

@@ -143,8 +143,7 @@ final class UpstreamConnection: Channel {
     if exchange.requestSent < exchange.request.count {
       let bytes = UnsafeRawBufferPointer(rebasing: exchange.request.bytes[exchange.requestSent...])
       guard let count = transfer(bytes) else { return }
-      exchange.state.headSent()
-      exchange.requestSent += count
+      exchange.requestSent(count)
       guard count == bytes.count else {
         awaitTaker()
         return

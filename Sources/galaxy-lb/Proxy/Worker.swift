@@ -30,6 +30,8 @@ final class Worker {
   let log: Log
   let census: Census
   let statistics: WorkerStatistics
+  /// Nil while the access log is off.
+  private(set) var accessLog: AccessLogRecorder?
   private(set) var site: Site
   private(set) var pools: [LocalPool]
   /// Of configurations before a reload, while requests still wait for them.
@@ -52,12 +54,13 @@ final class Worker {
 
   /// - Parameter call: tells this worker, from any thread, that the turn of a held request has come.
   init(
-    loop: EventLoop, number: Int, site: Site, census: Census, log: Log,
+    loop: EventLoop, number: Int, site: Site, accessLog: AccessLog?, census: Census, log: Log,
     call: @escaping @Sendable (Pool, WaitingLine.Ticket) -> Void
   ) {
     self.loop = loop
     self.number = number
     self.call = call
+    self.accessLog = accessLog.map { AccessLogRecorder($0, on: loop) }
     self.site = site
     self.census = census
     statistics = census.workers[number]
@@ -146,7 +149,11 @@ final class Worker {
   // MARK: Reload and stop
 
   /// Serves what begins from now on with another configuration. What is under way ends with the old one.
-  func use(_ site: Site) {
+  func use(_ site: Site, accessLog log: AccessLog?) {
+    if accessLog?.log !== log {
+      accessLog?.close()
+      accessLog = log.map { AccessLogRecorder($0, on: loop) }
+    }
     let old = pools
     self.site = site
     pools = site.pools.map { pool in
@@ -171,6 +178,7 @@ final class Worker {
   func cutAll() {
     for client in clients.reversed() { client.stop() }
     for pool in pools { pool.closeKept() }
+    accessLog?.close()
   }
 }
 
