@@ -30,24 +30,28 @@ import Testing
     var batch = AccessLogBatch(.json)
     var count = 1
     while !append("request \(count)", to: &batch) { count += 1 }
-    let all = try #require(handOver(&batch))
+    let handed = handOver(&batch)
+    let all = try #require(handed)
     #expect(count > 100 && all.count == count && all.lines.count == count)
     for (number, line) in all.lines.enumerated() {
       #expect(line.contains("\"request\":\"request \(number + 1)\""))
     }
     #expect(all.lines.reduce(0) { $0 + $1.utf8.count + 1 } >= AccessLogBatch.fullSize)
-    #expect(handOver(&batch) == nil)
+    let nothing = handOver(&batch)
+    #expect(nothing == nil)
   }
 
   @Test func aBatchIsHandedOverBeforeItIsFull() throws {
     var batch = AccessLogBatch(.combined)
     #expect(!append("one", to: &batch) && !append("two", to: &batch, unsent: 40))
-    let two = try #require(handOver(&batch))
+    let handed = handOver(&batch)
+    let two = try #require(handed)
     #expect(two.count == 2 && two.lines.count == 2)
     #expect(two.lines[0].contains("\"one\"") && two.lines[0].contains(" bytes_sent=100 "))
     #expect(two.lines[1].contains("\"two\"") && two.lines[1].contains(" bytes_sent=60 "))
     #expect(!append("three", to: &batch))
-    #expect(try #require(handOver(&batch)).lines.map { $0.contains("\"three\"") } == [true])
+    let third = handOver(&batch)
+    #expect(third?.lines.map { $0.contains("\"three\"") } == [true])
   }
 
   @Test func longTextsFillABatch() throws {
@@ -55,7 +59,8 @@ import Testing
     let long = String(repeating: "é", count: 4000)
     var count = 1
     while !append(long, to: &batch) { count += 1 }
-    #expect(count < 20 && handOver(&batch)?.count == count)
+    let handed = handOver(&batch)
+    #expect(count < 20 && handed?.count == count)
   }
 }
 
@@ -86,13 +91,13 @@ import Testing
 
   @Test func theWriterIsWokenOnceForWhatItTakes() {
     var backlog = AccessLogBacklog()
-    #expect(!backlog.call(), "there is nothing to take")
+    #expect(backlog.call() == false, "there is nothing to take")
     #expect(!add("a\n", to: &backlog, first) && !add("b\n", to: &backlog, first))
     #expect(backlog.call() && !backlog.call())
     let pieces = backlog.take()
     #expect(pieces.map(\.bytes) == [Array("a\nb\n".utf8)] && pieces.map(\.lineCount) == [2])
     #expect(backlog.lineCount == 2, "what was taken waits until it is written")
-    #expect(!backlog.call())
+    #expect(backlog.call() == false)
     #expect(!add("c\n", to: &backlog, first) && backlog.call())
     finish(pieces, &backlog)
     #expect(backlog.lineCount == 1)
@@ -127,17 +132,18 @@ import Testing
     #expect(backlog.lineCount == 0)
   }
 
-  @Test func memoryIsUsedAgain() throws {
+  @Test func memoryIsUsedAgain() {
     var backlog = AccessLogBacklog()
-    func address() throws -> UnsafeRawPointer? {
+    func address() -> UnsafeRawPointer? {
       _ = add("line\n", to: &backlog, first)
       var pieces = backlog.take()
-      var piece = try #require(pieces.popLast())
+      guard var piece = pieces.popLast() else { return nil }
       defer { backlog.done(&piece) }
       return piece.bytes.withUnsafeBytes { $0.baseAddress }
     }
-    let before = try address()
-    #expect(try address() == before && address() == before)
+    let before = address()
+    #expect(before != nil)
+    for _ in 0..<3 { #expect(address() == before) }
   }
 
   @Test func whatDoesNotFitIsCountedUntilThereIsRoom() {

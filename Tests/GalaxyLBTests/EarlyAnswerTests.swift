@@ -29,7 +29,8 @@ private final class RunningWorker {
     let listener = try Self.listen(on: front)
     clientAddress = SocketAddress(unixPath: front)
     worker = try WorkerThread(
-      number: 0, site: site, listeners: [listener], census: Census(workers: 1), log: silent.log
+      number: 0, site: site, accessLog: nil, listeners: [listener], census: Census(workers: 1),
+      log: silent.log
     ) {}
   }
 
