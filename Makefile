@@ -2,7 +2,7 @@
 # (Debian packages by apt, Python packages into build/venv) and say so; nothing is installed twice.
 
 .DEFAULT_GOAL := build
-.PHONY: run build test tools unit integration address thread fuzz lint install clean
+.PHONY: run build test tools unit integration address thread fuzz lint benchmark-failover install clean
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
@@ -35,6 +35,12 @@ test:
 
 lint tools unit integration address thread fuzz:
 	@$(MAKE) --no-print-directory test LANES=$@
+
+# What users notice when gunicorns fail, beside nginx, HAProxy and Envoy: about ten minutes.
+benchmark-failover: build
+	@tools/install-packages python integration
+	@tools/install-python Benchmarks/requirements.txt
+	@GALAXY_LB=build/galaxy-lb build/venv/bin/python Benchmarks/failover/run.py $(OPTIONS)
 
 install:
 	@tools/install --prefix "$(PREFIX)" --destdir "$(DESTDIR)"

@@ -60,7 +60,7 @@ class GalaxyLB(Peer):
     name = "galaxy-lb"
 
     def command(self):
-        binary = os.environ.get("GALAXY_LB", os.path.join(REPOSITORY, ".build/release/galaxy-lb"))
+        binary = os.path.abspath(os.environ.get("GALAXY_LB", os.path.join(REPOSITORY, ".build/release/galaxy-lb")))
         upstreams = "".join(f"      - unix:{path}\n" for path in self.sockets)
         return [binary, "--config", self.write(f"""
 listen: ["127.0.0.1:{self.port}"]

@@ -77,9 +77,10 @@ final class ClientConnection: Channel {
   func begin() {
     open()
     waitFor(.nextRequest)
-    // Often the request is there already, above all with deferred accept.
+    // With deferred accept the request is there already, and can go the whole way in this turn.
+    guard worker.site.settings.deferAccept else { return }
     readiness.insert(.readable)
-    loop.enqueue(self, for: .receiveRequests)
+    run(.receiveRequests)
   }
 
   override func becameReady(_ news: Readiness) {

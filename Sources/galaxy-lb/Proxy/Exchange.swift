@@ -57,7 +57,8 @@ final class Exchange: Timed {
   /// Takes over the head that the worker has just read from `bytes`. Returns why it is not served, if so.
   func begin(_ bytes: Span<UInt8>, headLength: Int) -> (status: Int, reason: EndReason)? {
     let head = worker.requestHead
-    let settings = worker.site.settings
+    // Not its settings by themselves: a copy of them would count a reference for each of their arrays.
+    let site = worker.site
     state = ExchangeState(head)
     record = ExchangeRecord()
     record.receivedAt = worker.loop.nowNanoseconds
@@ -66,17 +67,17 @@ final class Exchange: Timed {
     if worker.accessLog != nil { logged.keep(head, bytes) }
     requestBody = BodyRelay(
       head.framing, writesChunks: head.framing == .chunked, keepsTrailers: false,
-      trailerLimits: worker.site.requestLimits)
-    if let limit = settings.limits.requestBody, case .length(let length) = head.framing, length > limit {
+      trailerLimits: site.requestLimits)
+    if let limit = site.settings.limits.requestBody, case .length(let length) = head.framing, length > limit {
       return (413, .requestRejected(.bodyTooLarge))
     }
-    guard let place = worker.site.routes.pool(for: head, bytes) else { return (404, .noRoute) }
+    guard let place = site.routes.pool(for: head, bytes) else { return (404, .noRoute) }
     pool = worker.pools[place]
-    key = pool.requestKey?.hash(head, bytes, from: client.peer, trusting: settings.trustedProxies)
+    key = pool.requestKey?.hash(head, bytes, from: client.peer, trusting: site.settings.trustedProxies)
     record.poolName = pool.pool.name
 
     let forwarded = ForwardedFields(
-      peer: client.peer, isTrusted: settings.trustedProxies.includes(client.peer))
+      peer: client.peer, isTrusted: site.settings.trustedProxies.includes(client.peer))
     head.write(bytes, dropping: forwarded.dropped, to: &request)
     let requestID = forwarded.write(head, bytes, newRequestID: worker.makeRequestID(), to: &request)
     request.append("\r\n")
