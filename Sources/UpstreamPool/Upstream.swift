@@ -232,7 +232,7 @@ public final class Upstream: Sendable {
       let known = knowledge.incarnation
       knowledge.incarnation = seen
       processInForce.store(seen.process, ordering: .relaxed)
-      return known != nil && known != seen
+      return known.map { !$0.isSameListener(as: seen) } ?? false
     }
     guard isAnother else { return false }
     generationInForce.wrappingAdd(1, ordering: .relaxed)

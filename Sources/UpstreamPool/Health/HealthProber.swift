@@ -12,6 +12,8 @@ public final class HealthProber: Timed {
   private let request: [UInt8]
   private var probe: ProbeConnection?
   private var isStopped = false
+  /// When the next probe of an upstream that is up is due, in milliseconds of the loop's clock.
+  private var nextWhenUp: Int64 = 0
   private var random = SystemRandomNumberGenerator()
 
   /// Begins with a first probe at once; ends with `stop`.
@@ -42,7 +44,12 @@ public final class HealthProber: Timed {
       finished(.noGoodAnswer)
       return
     }
-    begin()
+    // Traffic may find out between two probes that something is wrong; then the next one must not take its time.
+    if upstream.state.operational == .up, loop.now < nextWhenUp {
+      look(in: min(settings.intervalWhenDown, nextWhenUp - loop.now))
+    } else {
+      begin()
+    }
   }
 
   private func begin() {
@@ -75,11 +82,19 @@ public final class HealthProber: Timed {
     scheduleNext()
   }
 
-  /// With jitter, so that the probes of many proxies, or of many upstreams, do not fall on one moment.
   private func scheduleNext() {
-    let interval = upstream.state.operational == .up ? settings.interval : settings.intervalWhenDown
+    nextWhenUp = loop.now + jittered(settings.interval)
+    look(in: jittered(settings.intervalWhenDown))
+  }
+
+  private func look(in milliseconds: Int64) {
+    loop.setDeadline(of: self, in: milliseconds)
+  }
+
+  /// A fifth more or less, so that the probes of many proxies, or of many upstreams, do not fall on one moment.
+  private func jittered(_ interval: Int64) -> Int64 {
     let spread = max(interval / 5, 1)
-    loop.setDeadline(of: self, in: interval + Int64.random(in: -spread...spread, using: &random))
+    return interval + Int64.random(in: -spread...spread, using: &random)
   }
 }
 
