@@ -7,13 +7,17 @@
 
 #include <getopt.h>
 #include <sched.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 int accept4(int socket, struct sockaddr *address, socklen_t *length, int flags);
 int dup3(int from, int to, int flags);
@@ -79,6 +83,17 @@ static inline int clinux_usable_processors(void) {
   int count = 0;
   for (long word = 0; word < bytes / (long)sizeof *words; word++) count += __builtin_popcountl(words[word]);
   return count;
+}
+
+// posix_spawn(3) in glibc: POSIX_SPAWN_SETSID, and what it calls its own (2.29, 2.34).
+enum { clinux_POSIX_SPAWN_SETSID = 0x80 };
+int posix_spawn_file_actions_addchdir_np(posix_spawn_file_actions_t *actions, const char *path);
+int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);
+
+// pidfd_open(2) and pidfd_send_signal(2), which glibc has no functions for before 2.36.
+static inline int clinux_pidfd_open(pid_t process) { return (int)syscall(SYS_pidfd_open, process, 0); }
+static inline int clinux_pidfd_send_signal(int descriptor, int signal) {
+  return (int)syscall(SYS_pidfd_send_signal, descriptor, signal, (void *)0, 0);
 }
 
 static inline int clinux_is_socket(mode_t mode) { return S_ISSOCK(mode); }

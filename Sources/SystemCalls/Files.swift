@@ -61,3 +61,23 @@ public struct FolderLock: ~Copyable {
   /// Lets the next one in.
   public consuming func release() {}
 }
+
+/// The bytes of a file, the first `limit` of them if it has more; nil when it can't be read.
+public func readFile(_ path: String, atMost limit: Int) -> [UInt8]? {
+  // Non-blocking, so that a fifo that nobody writes to can't hold the caller.
+  let number = Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+  guard number >= 0 else { return nil }
+  let descriptor = Descriptor(owning: number)
+  var isReadable = true
+  let bytes = [UInt8](unsafeUninitializedCapacity: limit) { buffer, filled in
+    filled = 0
+    while filled < limit {
+      let count = Glibc.read(descriptor.number, buffer.baseAddress! + filled, limit - filled)
+      if count < 0 && errno == EINTR { continue }
+      isReadable = count >= 0
+      guard count > 0 else { return }
+      filled += count
+    }
+  }
+  return isReadable ? bytes : nil
+}

@@ -12,6 +12,9 @@ public struct WakeUp: ~Copyable, Sendable {
       })
   }
 
+  /// The descriptor, readable while a signal waits; borrowed.
+  var number: Int32 { descriptor.number }
+
   /// Makes the descriptor readable.
   public func signal() {
     var one: UInt64 = 1
