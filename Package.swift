@@ -16,6 +16,7 @@ let package = Package(
   targets: [
     .systemLibrary(name: "CLibevent", pkgConfig: "libevent_core", providers: [.apt(["libevent-dev"])]),
     .systemLibrary(name: "CLibYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+    .systemLibrary(name: "CExpat", pkgConfig: "expat", providers: [.apt(["libexpat1-dev"])]),
     .systemLibrary(name: "CLinux"),
 
     .target(name: "SystemCalls", dependencies: ["CLinux"], swiftSettings: strict),
@@ -23,9 +24,11 @@ let package = Package(
     .target(name: "HTTP1", swiftSettings: strict + fuzzed),
     .target(name: "JSON", swiftSettings: strict),
     .target(name: "YAML", dependencies: ["CLibYAML"], swiftSettings: strict),
+    .target(name: "XML", dependencies: ["CExpat"], swiftSettings: strict),
     .target(
       name: "UpstreamPool", dependencies: ["EventLoop", "HTTP1", "SystemCalls"], swiftSettings: strict),
-    .target(name: "GravityRestart", dependencies: ["YAML", "SystemCalls"], swiftSettings: strict),
+    .target(
+      name: "GravityRestart", dependencies: ["YAML", "SystemCalls"], swiftSettings: strict),
     .executableTarget(
       name: "galaxy-lb",
       dependencies: [
@@ -45,6 +48,7 @@ let package = Package(
     .testTarget(name: "EventLoopTests", dependencies: ["EventLoop", "SystemCalls"]),
     .testTarget(name: "UpstreamPoolTests", dependencies: ["UpstreamPool", "SystemCalls"]),
     .testTarget(name: "JSONTests", dependencies: ["JSON"]),
+    .testTarget(name: "XMLTests", dependencies: ["XML"]),
     .testTarget(name: "YAMLTests", dependencies: ["YAML"]),
     .testTarget(name: "GalaxyLBTests", dependencies: ["galaxy-lb"]),
     // The fixtures are found beside the sources, and shared with the integration tests.

@@ -9,6 +9,7 @@ private let allowedImports: [String: Set<String>] = [
   "HTTP1": [],
   "JSON": [],
   "YAML": ["CLibYAML"],
+  "XML": ["CExpat"],
   "UpstreamPool": ["EventLoop", "HTTP1", "SystemCalls"],
   "GravityRestart": ["YAML", "SystemCalls"],
   "galaxy-lb": [
