@@ -11,7 +11,8 @@ private let allowedImports: [String: Set<String>] = [
   "YAML": ["CLibYAML"],
   "XML": ["CExpat"],
   "UpstreamPool": ["EventLoop", "HTTP1", "SystemCalls"],
-  "GravityRestart": ["YAML", "SystemCalls"],
+  // HTTP1 for the answers of supervisor.
+  "GravityRestart": ["HTTP1", "XML", "YAML", "SystemCalls"],
   "galaxy-lb": [
     "GravityRestart", "UpstreamPool", "HTTP1", "EventLoop", "JSON", "YAML", "SystemCalls", "CLinux",
   ],

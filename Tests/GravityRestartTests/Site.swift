@@ -31,7 +31,11 @@ final class Site {
   func makeFolder(_ path: String, mode: Int = 0o755) throws {
     let whole = "\(root)/\(path)"
     try FileManager.default.createDirectory(atPath: whole, withIntermediateDirectories: true)
-    try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: whole)
+    try setMode(path, mode)
+  }
+
+  func setMode(_ path: String, _ mode: Int) throws {
+    try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: "\(root)/\(path)")
   }
 
   @discardableResult
