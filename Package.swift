@@ -41,6 +41,9 @@ let package = Package(
       swiftSettings: strict + fuzzed),
     .executableTarget(
       name: "codec-probe", dependencies: ["HTTP1"], path: "Tests/CodecProbe", swiftSettings: strict),
+    .executableTarget(
+      name: "process-manager-probe", dependencies: ["GravityRestart", "SystemCalls"],
+      path: "Tests/ProcessManagerProbe", swiftSettings: strict),
 
     .testTarget(name: "ArchitectureTests"),
     .testTarget(name: "HTTP1Tests", dependencies: ["HTTP1", "HTTP1Invariants"]),
