@@ -17,7 +17,7 @@ import Testing
     let fields = ForwardedFields(peer: peer, isTrusted: isTrusted)
     let head = written { buffer in
       request.head.write(request.bytes.span, dropping: fields.dropped, to: &buffer)
-      fields.write(request.head, request.bytes.span, newRequestID: Self.newID, to: &buffer)
+      _ = fields.write(request.head, request.bytes.span, newRequestID: Self.newID, to: &buffer)
     }
     #expect(head.hasPrefix("GET / HTTP/1.1\r\n") && head.hasSuffix("\r\n"))
     return head.split(separator: "\r\n").dropFirst().map(String.init)
@@ -134,7 +134,7 @@ import Testing
   @Test func withoutAHostThereIsNoForwardedHost() {
     let request = ReadRequest("GET / HTTP/1.0")
     let text = written {
-      ForwardedFields(peer: Self.peer, isTrusted: false)
+      _ = ForwardedFields(peer: Self.peer, isTrusted: false)
         .write(request.head, request.bytes.span, newRequestID: Self.newID, to: &$0)
     }
     #expect(!text.contains("X-Forwarded-Host"))

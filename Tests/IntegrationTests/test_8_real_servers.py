@@ -98,6 +98,31 @@ def test_rolling_restart_of_real_gunicorns(servers):
     assert not load.failures, load.failures[:5]
 
 
+def test_new_worker_is_no_restart_and_a_restart_is_one(servers):
+    """A worker on asyncio calls listen(2) again on the socket it inherits; only another socket is another gunicorn."""
+    wire, running = servers
+    if wire.proxy.name != "galaxy-lb" or not is_unix(running[0].address):
+        pytest.skip("about galaxy-lb's incarnations, which unix sockets have")
+
+    def master_of_each():
+        """The masters that answer, each on a connection of its own."""
+        return {wire.client().exchange(get(fields=[(b"Connection", b"close")])).body.split()[3] for _ in range(8)}
+
+    def restarts():
+        return wire.program.log().count(b"upstream was restarted")
+    eventually(lambda: len(master_of_each()) == 2, "both answer")
+    server = running[0]
+    with open(f"/proc/{server.program.pid}/task/{server.program.pid}/children", encoding="ascii") as file:
+        worker = int(file.read().split()[-1])
+    os.kill(worker, signal.SIGKILL)
+    eventually(lambda: server.program.log().count(b"Application startup complete") >= 3, "a new worker", 40)
+    eventually(lambda: len(master_of_each()) == 2, "both answer")
+    assert restarts() == 0, wire.program.tail()
+    server.stop()
+    server.start()
+    eventually(lambda: len(master_of_each()) == 2 and restarts() == 1, "the restart is noticed", 20)
+
+
 class RealLoad(Load):
     """The same load; what real gunicorns answer begins with the path."""
 
