@@ -175,7 +175,6 @@ static_resources:
     - name: galaxy
       connect_timeout: 5s
       lb_policy: LEAST_REQUEST
-      common_lb_config: {{healthy_panic_threshold: {{value: 0}}}}
       circuit_breakers:
         thresholds:
           - {{max_connections: 8192, max_pending_requests: 8192, max_requests: 8192, max_retries: 8192}}

@@ -10,9 +10,11 @@ enum Serve {
   static func run(_ settings: Settings, log: Log, reload: @escaping @Sendable () -> Settings?) -> Int32 {
     signal(SIGPIPE, SIG_IGN)
     raiseDescriptorLimit(log)
+    var madePaths: [String] = []
     do {
       let site = try Site(settings, log: log)
       let listeners = try PublicListeners(settings)
+      madePaths = listeners.ownPaths
       let control = try ControlListeners(settings, log: log)
       try settings.runAs?.enter()
       // Opened as the user that will have to open it again when it is rotated.
@@ -23,6 +25,7 @@ enum Serve {
       return service.run()
     } catch {
       log.error("cannot start", ["error": "\(error)"])
+      for path in madePaths { unlink(path) }
       return 1
     }
   }
@@ -64,12 +67,16 @@ struct PublicListeners {
         do {
           sockets = try Listening.sockets(
             on: endpoint, count: settings.threads, options: .init(deferAccept: settings.deferAccept))
+          if case .unix(let path) = endpoint {
+            ownPaths.append(path)
+            try settings.runAs?.takeOver(path)
+          }
         } catch {
+          for path in ownPaths { unlink(path) }
           throw ListenFailure(endpoint: endpoint, reason: "\(error)")
         }
         addresses.append(Listening.localAddress(of: sockets[0]))
         for (thread, socket) in sockets.enumerated() { byThread[thread].append(socket) }
-        if case .unix(let path) = endpoint { ownPaths.append(path) }
       }
     }
     self.byThread = byThread
@@ -87,6 +94,11 @@ struct ListenFailure: Error, CustomStringConvertible {
 }
 
 extension RunAs {
+  /// Makes a file, not what a link points to, that of the user and group that the process will be.
+  func takeOver(_ path: String) throws(SystemError) {
+    try retryingInterrupts("lchown") { lchown(path, user, group) }
+  }
+
   /// Becomes this user for good: supplementary groups, group, user, in this order (credentials(7)).
   func enter() throws(SystemError) {
     if geteuid() == user, getegid() == group { return }
