@@ -41,6 +41,7 @@ benchmark-failover: build
 	@tools/install-packages python integration
 	@tools/install-python Benchmarks/requirements.txt
 	@GALAXY_LB=build/galaxy-lb build/venv/bin/python Benchmarks/failover/run.py $(OPTIONS)
+	@GALAXY_LB=build/galaxy-lb build/venv/bin/python Benchmarks/failover/recovery.py
 
 install:
 	@tools/install --prefix "$(PREFIX)" --destdir "$(DESTDIR)"

@@ -65,6 +65,7 @@ class GalaxyLB(Peer):
         return [binary, "--config", self.write(f"""
 listen: ["127.0.0.1:{self.port}"]
 threads: 1
+control: off
 pools:
   main:
     health: {{probe: true}}

@@ -117,8 +117,9 @@ private struct PatientSocket: ~Copyable {
   /// upstream, which answered early, would read the next request as that end (RFC 9112 9.3, 9.6).
   ///
   /// The body is larger than what the upstream's socket takes, by less than what the proxy reads ahead: so the proxy
-  /// has all of it, and has not sent all of it, when the answer comes.
-  @Test(arguments: [230_000, 250_000, 270_000, 290_000, 310_000])
+  /// has all of it, and has not sent all of it, when the answer comes. A unix socket takes its buffer of 208 KiB and up
+  /// to one piece of 64 KiB more.
+  @Test(arguments: [290_000, 300_000, 310_000])
   func aConnectionWithAnUnsentBodyIsNotKept(_ length: Int) throws {
     let running = try RunningWorker()
     let client = try PatientSocket(connectingTo: running.clientAddress)

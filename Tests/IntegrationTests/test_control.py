@@ -387,7 +387,8 @@ def test_the_default_socket(run, folder):
     # A proxy that is killed leaves its socket, and the next one takes its place.
     first.kill()
     assert os.path.exists(path)
-    assert command("--status", environment=environment).returncode == 3
+    # The other places are looked at, too: somebody else's proxy may listen there.
+    assert f"pid {first.pid}" not in command("--status", environment=environment).stdout
     fourth = run(*arguments, environment=environment)
     assert f"pid {fourth.pid}" in command("--status", environment=environment).stdout
     # What is another's by now is left alone.

@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""How soon the latency is back to normal after both upstreams were gone for eight seconds.
+
+The upstreams are nginx answering by itself, faster than any gunicorn, so that what is seen is the proxy's share: with
+real gunicorns the requests that waited keep them busy for a while, whoever hands them over.
+"""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+
+from load import Load, percentile
+from peers import GalaxyLB
+
+RATE, BEFORE, GONE, AFTER = 500, 4, 8, 6
+
+
+class Upstream:
+    """An nginx that answers everything, on a unix socket."""
+
+    def __init__(self, folder, number):
+        self.path = os.path.join(folder, f"upstream{number}.sock")
+        self.folder = os.path.join(folder, f"upstream{number}")
+        os.mkdir(self.folder)
+        self.start()
+
+    def start(self):
+        configuration = os.path.join(self.folder, "nginx.conf")
+        user = "user root;" if os.getuid() == 0 else ""
+        with open(configuration, "w", encoding="utf-8") as file:
+            file.write(f"""{user}
+worker_processes 1; daemon off; pid {self.folder}/pid; error_log stderr crit;
+events {{ worker_connections 8192; }}
+http {{
+  access_log off; keepalive_requests 1000000;
+  client_body_temp_path {self.folder}/body; proxy_temp_path {self.folder}/proxy;
+  fastcgi_temp_path {self.folder}/fastcgi; uwsgi_temp_path {self.folder}/uwsgi; scgi_temp_path {self.folder}/scgi;
+  server {{ listen unix:{self.path}; location / {{ return 200 "ok"; }} }}
+}}
+""")
+        program = shutil.which("nginx", path="/usr/sbin:/usr/bin")
+        self.process = subprocess.Popen([program, "-p", self.folder, "-c", configuration, "-e", "stderr"])
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(10)
+        if os.path.exists(self.path):
+            os.unlink(self.path)
+
+
+async def measure(proxy, upstreams):
+    load = Load(proxy.port, RATE, BEFORE + GONE + AFTER)
+    running = asyncio.create_task(load.run())
+    await asyncio.sleep(BEFORE)
+    for upstream in upstreams:
+        upstream.stop()
+    await asyncio.sleep(GONE)
+    for upstream in upstreams:
+        upstream.start()
+    return await running
+
+
+def report(results):
+    failed = [result for result in results if result.outcome != "200"]
+    quiet = [result.seconds for result in results if result.due < BEFORE - 0.5]
+    waited = [result for result in results if result.seconds > 0.5]
+    first = min(result.due + result.seconds for result in waited)
+    last = max(result.due + result.seconds for result in waited)
+    print(f"{len(results)} requests, {len(failed)} failed, {len(waited)} waited; the last of these was answered "
+          f"{(last - first) * 1000:.0f} ms after the first")
+    print(f"before: p50 {percentile(quiet, 0.5) * 1000:.1f} ms, p99 {percentile(quiet, 0.99) * 1000:.1f} ms")
+    for begin in range(0, 500, 50):
+        times = [result.seconds for result in results if begin <= (result.due - first) * 1000 < begin + 50]
+        print(f"sent {begin} to {begin + 50} ms after the first answer: p50 {percentile(times, 0.5) * 1000:.1f} ms, "
+              f"p99 {percentile(times, 0.99) * 1000:.1f} ms")
+
+
+def main():
+    folder = tempfile.mkdtemp(prefix="recovery")
+    upstreams = [Upstream(folder, number) for number in range(2)]
+    try:
+        while not all(os.path.exists(upstream.path) for upstream in upstreams):
+            time.sleep(0.05)
+        proxy = GalaxyLB([upstream.path for upstream in upstreams], folder)
+        try:
+            report(asyncio.run(measure(proxy, upstreams)))
+        finally:
+            proxy.stop()
+    finally:
+        for upstream in upstreams:
+            upstream.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
