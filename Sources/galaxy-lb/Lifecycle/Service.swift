@@ -5,7 +5,10 @@ import UpstreamPool
 
 /// The running proxy: the workers, and the main thread's loop for signals.
 final class Service {
-  private enum Message: Sendable { case workerEnded }
+  private enum Message: Sendable {
+    case workerStarted
+    case workerEnded
+  }
 
   private let loop: EventLoop
   private let log: Log
@@ -20,6 +23,9 @@ final class Service {
   private var site: Site
   private var workers: [WorkerThread] = []
   private var probers: [(pool: Pool, prober: HealthProber)] = []
+  /// Where the public sockets listen.
+  private let addresses: [String]
+  private var startingWorkers = 0
   private var runningWorkers = 0
   private var isStopping = false
   private var patience: ShutdownDeadline?
@@ -32,6 +38,7 @@ final class Service {
     self.accessLog = accessLog
     self.log = log
     self.reload = reload
+    addresses = listeners.addresses
     ownPaths = listeners.ownPaths + [control.metricsPath].compactMap { $0 }
     loop = try EventLoop()
     mailbox = try Mailbox()
@@ -39,30 +46,34 @@ final class Service {
     census = Census(workers: site.loops)
     for (number, sockets) in listeners.byThread.enumerated() {
       let worker = try WorkerThread(
-        number: number, site: site, accessLog: accessLog.current, listeners: sockets, census: census, log: log
-      ) {
-        [mailbox] in mailbox.post(.workerEnded)
-      }
+        number: number, site: site, accessLog: accessLog.current, listeners: sockets, census: census,
+        log: log,
+        onStart: { [mailbox] in mailbox.post(.workerStarted) },
+        onEnd: { [mailbox] in mailbox.post(.workerEnded) })
       workers.append(worker)
+      startingWorkers += 1
       runningWorkers += 1
     }
     plane = ControlPlane(
       site: site, census: census, log: log, tellWorkers: { [unowned self] in tellWorkers($0) },
       reload: { [unowned self] in reloadConfiguration() })
-    for address in listeners.addresses { log.notice("listening", ["address": address]) }
   }
 
   /// Serves until a signal, and the last worker, end it. Returns the exit status.
   func run() -> Int32 {
     do {
-      let reader = try MailboxReader(mailbox, on: loop) { [unowned self] _ in workerEnded() }
+      let reader = try MailboxReader(mailbox, on: loop) { [unowned self] message in
+        switch message {
+        case .workerStarted: workerStarted()
+        case .workerEnded: workerEnded()
+        }
+      }
       loop.onSignal(SIGTERM) { [unowned self] in stop("SIGTERM") }
       loop.onSignal(SIGINT) { [unowned self] in stop("SIGINT") }
       loop.onSignal(SIGHUP) { [unowned self] in _ = reloadConfiguration() }
       loop.onSignal(SIGUSR1) { [unowned self] in accessLog.reopen() }
       probePools()
       serveControl()
-      ServiceNotification.send("READY=1", log: log)
       loop.run()
       reader.close()
     } catch {
@@ -104,6 +115,14 @@ final class Service {
         probers.append((pool, HealthProber(upstream, of: pool.settings, on: loop)))
       }
     }
+  }
+
+  /// With the last one the proxy is ready, and says so.
+  private func workerStarted() {
+    startingWorkers -= 1
+    guard startingWorkers == 0 else { return }
+    for address in addresses { log.notice("listening", ["address": address]) }
+    ServiceNotification.send("READY=1", log: log)
   }
 
   private func workerEnded() {

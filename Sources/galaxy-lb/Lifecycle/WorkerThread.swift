@@ -24,10 +24,11 @@ final class WorkerThread {
   /// - Parameters:
   ///   - number: its place among the workers.
   ///   - listeners: listening sockets, owned by the worker from now on.
+  ///   - onStart: called on the worker's thread when it is about to serve.
   ///   - onEnd: called on the worker's thread when it has ended.
   init(
     number: Int, site: Site, accessLog: AccessLog?, listeners: [Int32], census: Census, log: Log,
-    onEnd: @escaping @Sendable () -> Void
+    onStart: @escaping @Sendable () -> Void = {}, onEnd: @escaping @Sendable () -> Void
   ) throws(SystemError) {
     let mailbox = try Mailbox<WorkerMessage>()
     self.mailbox = mailbox
@@ -35,7 +36,7 @@ final class WorkerThread {
       do throws(SystemError) {
         try Self.run(
           mailbox, number: number, site: site, accessLog: accessLog, listeners: listeners, census: census,
-          log: log)
+          log: log, onStart: onStart)
       } catch {
         log.error("a worker ended", ["error": error])
       }
@@ -45,7 +46,7 @@ final class WorkerThread {
 
   private static func run(
     _ mailbox: Mailbox<WorkerMessage>, number: Int, site: Site, accessLog: AccessLog?, listeners: [Int32],
-    census: Census, log: Log
+    census: Census, log: Log, onStart: () -> Void
   ) throws(SystemError) {
     let loop = try EventLoop()
     let worker = Worker(
@@ -67,6 +68,7 @@ final class WorkerThread {
       case .cut: loop.stop()
       }
     }
+    onStart()
     loop.run()
     for listener in listeners { listener.close() }
     worker.cutAll()

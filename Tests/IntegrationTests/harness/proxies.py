@@ -50,6 +50,7 @@ class Proxy:
         self.program = Program(self.command(), os.path.join(folder, "proxy.log"))
         try:
             eventually(self.accepts, f"{self.name} accepts on {self.address}", 15)
+            eventually(self.ready, f"{self.name} is ready", 15)
         except AssertionError as failure:
             log = self.program.tail()
             self.program.kill()
@@ -65,6 +66,10 @@ class Proxy:
             connect(self.address, 2).close()
         except (FileNotFoundError, ConnectionRefusedError):
             return False
+        return True
+
+    def ready(self):
+        """True when it has started all it is going to; accepting may begin earlier."""
         return True
 
     def settle(self):
@@ -103,6 +108,9 @@ class Proxy:
 
 class GalaxyLB(Proxy):
     name = "galaxy-lb"
+
+    def ready(self):
+        return b"NOTICE listening " in self.program.log()
 
     def command(self):
         binary = os.environ.get("GALAXY_LB", os.path.join(REPOSITORY, ".build/release/galaxy-lb"))
