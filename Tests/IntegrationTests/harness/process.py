@@ -120,12 +120,17 @@ class Program:
 
 
 @functools.cache
-def is_sanitized(path):
-    """True when a program was built with the address or the thread sanitizer."""
+def sanitizers(path):
+    """Which of the address and the thread sanitizer a program was built with."""
     path = shutil.which(path) or path
     with open(path, "rb") as binary:
         symbols = binary.read()
-    return b"__asan_init" in symbols or b"__tsan_init" in symbols
+    return {name for name, symbol in (("address", b"__asan_init"), ("thread", b"__tsan_init")) if symbol in symbols}
+
+
+def is_sanitized(path):
+    """True when a program was built with one of them."""
+    return bool(sanitizers(path))
 
 
 def is_running(pid):
@@ -137,7 +142,13 @@ def is_running(pid):
 
 
 def wait_for_descriptors(program, baseline, timeout=15.0):
-    """Fails when the family does not come back to `baseline` open descriptors."""
+    """Fails when the family does not come back to `baseline` open descriptors.
+
+    Not under the thread sanitizer, which slows the start down so much that the count at the start is not the whole
+    one; the same tests count in the other lanes.
+    """
+    if "thread" in sanitizers(program.command[0]):
+        return
     deadline = time.monotonic() + timeout
     while (count := program.descriptors()) > baseline:
         if time.monotonic() > deadline:
