@@ -1,3 +1,4 @@
+import GravityRestart
 import SystemCalls
 import UpstreamPool
 import YAML
@@ -25,6 +26,8 @@ struct Configuration: Sendable {
 /// A pool with the places that its parts came from.
 struct ConfiguredPool: Sendable {
   var settings: PoolSettings
+  /// Its services are in the order of `settings.upstreams`.
+  var restart: PoolRestart
   var origin: Origin
   /// For each upstream, in the order of `settings.upstreams`.
   var details: [UpstreamDetails]
@@ -36,6 +39,19 @@ struct ConfiguredPool: Sendable {
   var urlPrefix: String?
   /// What restarts the upstreams and where it is, for people; nil when nothing is known to.
   var processManager: String?
+
+  /// - Parameter restart: nil for upstreams that nothing is known to restart.
+  init(
+    settings: PoolSettings, restart: PoolRestart? = nil, origin: Origin, details: [UpstreamDetails],
+    urlPrefix: String? = nil, processManager: String? = nil
+  ) {
+    self.settings = settings
+    self.restart = restart ?? PoolRestart(services: settings.upstreams.map { UpstreamService(unit: $0.name) })
+    self.origin = origin
+    self.details = details
+    self.urlPrefix = urlPrefix
+    self.processManager = processManager
+  }
 }
 
 /// What the configuration knows of an upstream besides how to reach it.

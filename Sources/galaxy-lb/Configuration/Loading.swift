@@ -31,6 +31,7 @@ extension Configuration {
     routes = resolvedRoutes(routes, pools: pools, into: &diagnostics)
     checkConsistency(self, into: &diagnostics)
     settings.pools = pools.map(\.settings)
+    settings.restarts = pools.map(\.restart)
     settings.routes = routes.map(\.value)
   }
 

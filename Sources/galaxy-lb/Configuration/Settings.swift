@@ -1,3 +1,4 @@
+import GravityRestart
 import SystemCalls
 import UpstreamPool
 
@@ -17,6 +18,11 @@ struct Settings: Sendable {
   /// Whom to become after binding; nil stays who started it.
   var runAs: RunAs?
   var pools: [PoolSettings] = []
+  /// How each of `pools` is restarted, in the same order.
+  var restarts: [PoolRestart] = []
+  var restartHooks = RestartHooks()
+  /// Where the reports of restarts are kept; nil for nowhere.
+  var stateDirectory: String?
   /// Most specific first; the last resort is the pool of a route without host and prefix.
   var routes: [Route] = []
   var timeouts = Timeouts()

@@ -1,6 +1,7 @@
 """Scripted upstreams: each connection runs a script in a thread of its own."""
 
 import os
+import select
 import socket
 import threading
 import time
@@ -75,6 +76,10 @@ class Connection:
     def wait_closed(self):
         """Returns when the proxy has ended this connection."""
         self.stream.read_to_end()
+
+    def is_silent(self, seconds):
+        """True when the proxy neither sends nor ends anything for so long."""
+        return not select.select([self.sock], [], [], seconds)[0]
 
     def gone(self):
         """True when the proxy has ended this connection; never waits."""

@@ -1,0 +1,95 @@
+import SystemCalls
+
+/// How the upstreams of one pool are restarted, as the configuration says it.
+public struct PoolRestart: Hashable, Sendable {
+  /// Budgets, readiness, probation, and how many at a time.
+  public var policy = RestartPolicy()
+  /// Milliseconds that one readiness probe may take.
+  public var probeTimeout: Int64 = 5_000
+  /// Where Galaxy's code says its version; nil when that can't be told.
+  public var versionSource: VersionSource?
+  /// One for each upstream of the pool, in its order.
+  public var services: [UpstreamService]
+
+  public init(services: [UpstreamService]) { self.services = services }
+}
+
+/// What serves one upstream, and how it is restarted.
+public struct UpstreamService: Hashable, Sendable {
+  /// What restarts it; nil when nothing is known to.
+  public var manager: ServiceManager?
+  /// What the process manager calls it: a program of supervisor with its group, a unit of systemd. For a command and a
+  /// signal only a word for people.
+  public var unit: String
+  /// True when gunicorn loads the code once, before it forks.
+  public var isPreloaded: Bool
+  /// Milliseconds from the order to restart until it is ready.
+  public var restartTimeout: Int64
+
+  public init(
+    manager: ServiceManager? = nil, unit: String, isPreloaded: Bool = true, restartTimeout: Int64 = 300_000
+  ) {
+    self.manager = manager
+    self.unit = unit
+    self.isPreloaded = isPreloaded
+    self.restartTimeout = restartTimeout
+  }
+}
+
+/// What restarts a service, and where to reach it.
+public enum ServiceManager: Hashable, Sendable {
+  /// supervisord's `[unix_http_server]` or `[inet_http_server]`.
+  case supervisor(Endpoint, SupervisorCredentials?)
+  /// - Parameter userMode: true for the systemd of this process's user.
+  case systemd(userMode: Bool)
+  /// - Parameter start: starts what is down; nil for the same command.
+  case command(restart: RestartCommand, start: RestartCommand?)
+  /// HUP to the gunicorn master.
+  case signal(SignalDriver.Source)
+
+  /// What carries out the orders.
+  public var driver: any ProcessManagerDriver {
+    switch self {
+    case .supervisor(let endpoint, let credentials): SupervisorDriver(endpoint, credentials: credentials)
+    case .systemd(let userMode): SystemdDriver(userMode: userMode)
+    case .command(let restart, let start): CommandDriver(restart: restart, start: start)
+    case .signal(let source): SignalDriver(source)
+    }
+  }
+
+  /// Whether a restart makes another process or lets the master replace its workers.
+  public var method: RestartMethod {
+    switch self {
+    case .supervisor, .systemd, .command: .replace
+    case .signal: .reload
+    }
+  }
+
+  /// Its name in the configuration.
+  public var keyword: String {
+    switch self {
+    case .supervisor: "supervisor"
+    case .systemd: "systemd"
+    case .command: "command"
+    case .signal: "signal"
+    }
+  }
+}
+
+/// Where the version of the code on disk stands.
+public enum VersionSource: Hashable, Sendable {
+  /// A Galaxy's `lib/galaxy/version.py`, or that of the package in its virtualenv, which assigns `VERSION_MAJOR` and
+  /// `VERSION_MINOR`.
+  case python(path: String)
+}
+
+/// Commands around a restart: before the first upstream, after the last one, and when it halts.
+public struct RestartHooks: Hashable, Sendable {
+  public var before: RestartCommand?
+  public var after: RestartCommand?
+  public var onHalt: RestartCommand?
+  /// Milliseconds that each may take.
+  public var timeout: Int64 = 600_000
+
+  public init() {}
+}
