@@ -14,6 +14,8 @@ public struct GalaxyInstance: Sendable {
   /// The folder of Galaxy's code, which relative paths start from; nil for a Galaxy that is installed as a
   /// package, and when it can't be found.
   public var galaxyRoot: Sourced<String>?
+  /// Where the version of its code on disk stands; nil when there is no such place.
+  public var versionSource: VersionSource?
   /// Galaxy's `galaxy_url_prefix` without a `/` at its end: empty, or a path that starts with `/`.
   public var urlPrefix: Sourced<String>
   /// What starts and stops its processes.

@@ -7,6 +7,8 @@ struct InstancePlaces {
   let root: Sourced<String>?
   /// True when Galaxy is installed as a package in its virtualenv.
   let isInstalled: Bool
+  /// Where the version of the code on disk stands: below the root, else in the virtualenv.
+  let versionSource: VersionSource?
   /// Gravity's `gravity_data_dir`.
   let state: Sourced<String>
 
@@ -19,11 +21,15 @@ struct InstancePlaces {
   ) {
     self.environment = environment
     let virtualenv = gravity.optionalText("virtualenv", into: &diagnostics)
-    isInstalled = Self.hasGalaxy(virtualenv?.value ?? environment.variables["VIRTUAL_ENV"], environment)
+    let package = Self.installedPackage(
+      virtualenv?.value ?? environment.variables["VIRTUAL_ENV"], environment)
+    isInstalled = package != nil
     root =
       Self.explicitRoot(gravity, galaxy, environment, into: &diagnostics)
       ?? environment.path("GALAXY_ROOT_DIR")
       ?? (isInstalled ? nil : Self.rootAround(galaxyFile))
+    let packages = [root.map { join($0.value, "lib/galaxy") }, package].compactMap { $0 }
+    versionSource = packages.first(where: VersionSource.isPackage).map { .galaxyPackage(folder: $0) }
 
     // Without a root, Gravity runs only where Galaxy is installed, and then data is in `data`.
     let standard = isInstalled || root == nil ? "data" : "database"
@@ -100,14 +106,12 @@ struct InstancePlaces {
     return Sourced(absolute("..", in: folder), from: .file(galaxyFile))
   }
 
-  private static func hasGalaxy(_ virtualenv: String?, _ environment: GravityEnvironment) -> Bool {
-    guard let virtualenv, !virtualenv.isEmpty else { return false }
+  /// The folder of Galaxy's package in a virtualenv.
+  private static func installedPackage(_ virtualenv: String?, _ environment: GravityEnvironment) -> String? {
+    guard let virtualenv, !virtualenv.isEmpty else { return nil }
     let library = join(absolute(virtualenv, in: environment.workingDirectory), "lib")
-    return names(inFolder: library).contains { name in
-      name.hasPrefix("python")
-        && ["version", "version.py"].contains {
-          FileStatus(of: "\(library)/\(name)/site-packages/galaxy/\($0)") != nil
-        }
-    }
+    return names(inFolder: library).filter { $0.hasPrefix("python") }
+      .map { "\(library)/\($0)/site-packages/galaxy" }
+      .first { package in ["version", "version.py"].contains { FileStatus(of: join(package, $0)) != nil } }
   }
 }

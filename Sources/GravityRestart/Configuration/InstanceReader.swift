@@ -38,7 +38,7 @@ struct InstanceReader {
     let gunicorns = gunicorns(places, manager.value, isOnly: isOnly, into: &diagnostics)
     let instance = GalaxyInstance(
       name: name, origin: origin, gravityFile: sections.gravityFile, galaxyFile: sections.galaxyFile,
-      galaxyRoot: places.root,
+      galaxyRoot: places.root, versionSource: places.versionSource,
       urlPrefix: urlPrefix(into: &diagnostics), processManager: manager, stateDirectory: places.state,
       gunicorns: gunicorns)
     warn(of: instance, places, into: &diagnostics)

@@ -74,13 +74,32 @@ public enum ServiceManager: Hashable, Sendable {
     case .signal: "signal"
     }
   }
+
+  /// The one unit that `text` names, as the process manager writes it (`name` of systemd is `name.service`). Throws
+  /// `badName` for what names none or several. Any text will do for a command and a signal, which know no units.
+  public func unitName(_ text: String) throws(ProcessManagerError) -> String {
+    switch self {
+    case .supervisor:
+      try SupervisorDriver.checkName(text)
+      return text
+    case .systemd: return try SystemdUnitName(text).description
+    case .command, .signal: return text
+    }
+  }
 }
 
-/// Where the version of the code on disk stands.
-public enum VersionSource: Hashable, Sendable {
-  /// A Galaxy's `lib/galaxy/version.py`, or that of the package in its virtualenv, which assigns `VERSION_MAJOR` and
-  /// `VERSION_MINOR`.
-  case python(path: String)
+extension UpstreamService: CustomStringConvertible {
+  /// What restarts it, for people.
+  public var description: String {
+    switch manager {
+    case nil: "nothing is known to restart it"
+    case .supervisor?: "supervisor \(unit)"
+    case .systemd(let userMode)?: "systemd \(unit)\(userMode ? " of the user" : "")"
+    case .command(let restart, _)?: "command \(restart)"
+    case .signal(.listener)?: "HUP to the gunicorn behind its socket"
+    case .signal(.file(let path))?: "HUP to the gunicorn that \(path) names"
+    }
+  }
 }
 
 /// Commands around a restart: before the first upstream, after the last one, and when it halts.

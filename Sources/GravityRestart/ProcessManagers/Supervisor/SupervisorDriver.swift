@@ -38,7 +38,7 @@ public struct SupervisorDriver: ProcessManagerDriver {
   public func inspect(
     _ target: RestartTarget, within limit: WaitLimit
   ) throws(ProcessManagerError) -> UnitStatus {
-    try checkName(target.unit)
+    try Self.checkName(target.unit)
     return try information(target.unit, within: limit)?.status
       ?? UnitStatus(
         .missing, description: "supervisor has no program '\(target.unit)'\(hint(target.unit, within: limit))"
@@ -48,7 +48,7 @@ public struct SupervisorDriver: ProcessManagerDriver {
   public func perform(
     _ step: RestartStep, on target: RestartTarget, within limit: WaitLimit
   ) throws(ProcessManagerError) -> String {
-    try checkName(target.unit)
+    try Self.checkName(target.unit)
     switch step {
     case .stop: try stop(target.unit, within: limit)
     case .start: try start(target.unit, within: limit)
@@ -154,7 +154,7 @@ public struct SupervisorDriver: ProcessManagerDriver {
   }
 
   /// supervisor takes `GROUP:*` and `GROUP:` for all programs of a group.
-  private func checkName(_ unit: String) throws(ProcessManagerError) {
+  static func checkName(_ unit: String) throws(ProcessManagerError) {
     let parts = unit.split(separator: ":", omittingEmptySubsequences: false)
     let isOne = parts.count <= 2 && parts.allSatisfy { !$0.isEmpty && $0 != "*" }
     // Control characters are in no name, and XML can't express most of them.
