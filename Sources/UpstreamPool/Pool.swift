@@ -41,6 +41,11 @@ public final class Pool: Sendable {
   /// True when some upstream takes new work, now or as soon as it has less to do.
   public var hasEligible: Bool { upstreams.contains { $0.state.isEligible } }
 
+  /// For how many milliseconds the request that waits longest has waited now; nil when nobody waits.
+  ///
+  /// - Parameter now: milliseconds of the monotonic clock.
+  public func oldestWait(now: Int64) -> Int64? { line.oldestWait(now: now) }
+
   /// What users are told while nothing is eligible: the reason of a maintenance.
   public var notice: String? {
     upstreams.lazy.filter { $0.state.administrative == .maintenance }.compactMap(\.administrativeReason).first

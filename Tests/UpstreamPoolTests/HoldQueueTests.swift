@@ -9,7 +9,7 @@ import Testing
     var generator = SeededGenerator(seed: seed)
     let (maximumCount, maximumBytes) = (Int.random(in: 1...3_000, using: &generator), 100_000)
     var queue = HoldQueue(maximumCount: maximumCount, maximumBytes: maximumBytes)
-    var model: [(ticket: HoldQueue.Ticket, bytes: Int)] = []
+    var model: [(ticket: HoldQueue.Ticket, bytes: Int, since: Int64)] = []
     var bytes = 0
     var gone: [HoldQueue.Ticket] = []
     // Phases in which it mostly grows, and in which it mostly empties.
@@ -19,15 +19,17 @@ import Testing
       case 0..<(isGrowing ? 7 : 2):
         let size = Int.random(in: 0...80, using: &generator)
         let fits = model.count < maximumCount && bytes + size <= maximumBytes
-        let ticket = queue.join(owner: step, bytes: size)
+        // Some have waited before.
+        let since = Int64(step) - Int64.random(in: 0...500, using: &generator)
+        let ticket = queue.join(owner: step, bytes: size, since: since)
         #expect((ticket != nil) == fits, "seed \(seed), step \(step)")
         if let ticket {
-          model.append((ticket, size))
+          model.append((ticket, size, since))
           bytes += size
         }
       case 9 where !model.isEmpty:
         let place = Int.random(in: 0..<model.count, using: &generator)
-        let (ticket, size) = model.remove(at: place)
+        let (ticket, size, _) = model.remove(at: place)
         bytes -= size
         let hasLeft = queue.leave(ticket)
         #expect(hasLeft, "seed \(seed), step \(step)")
@@ -44,20 +46,21 @@ import Testing
         }
       }
       #expect(queue.count == model.count && queue.bytes == bytes)
+      if step % 20 == 0 { #expect(queue.oldestSince == model.map(\.since).min()) }
     }
     while let first = queue.takeFirst() {
       #expect(first == model.first?.ticket)
       model.removeFirst()
     }
-    #expect(model.isEmpty && queue.count == 0 && queue.bytes == 0)
+    #expect(model.isEmpty && queue.count == 0 && queue.bytes == 0 && queue.oldestSince == nil)
   }
 
   @Test func theNewestIsRefused() {
     var queue = HoldQueue(maximumCount: 2, maximumBytes: 10)
-    let first = queue.join(owner: 0, bytes: 4)
-    let tooLarge = queue.join(owner: 1, bytes: 7)
-    let second = queue.join(owner: 2, bytes: 6)
-    let tooMany = queue.join(owner: 3, bytes: 0)
+    let first = queue.join(owner: 0, bytes: 4, since: 0)
+    let tooLarge = queue.join(owner: 1, bytes: 7, since: 0)
+    let second = queue.join(owner: 2, bytes: 6, since: 0)
+    let tooMany = queue.join(owner: 3, bytes: 0, since: 0)
     #expect(first != nil && second != nil && tooLarge == nil && tooMany == nil)
     let taken = queue.takeFirst()
     #expect(taken == first && taken?.owner == 0)

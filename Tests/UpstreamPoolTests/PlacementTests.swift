@@ -148,7 +148,7 @@ private final class Journey {
   /// Guards against a request that goes past those that wait; but one whose turn has come does not wait again.
   @Test func thoseThatWaitWereHereFirst() throws {
     let journey = Journey(upstreams(1))
-    let ticket = try #require(journey.pool.line.join(owner: 0, bytes: 1))
+    let ticket = try #require(journey.pool.line.join(owner: 0, bytes: 1, since: 0))
     #expect(journey.next() == "wait \(Journey.connectTimeout)")
     journey.turnHasCome()
     #expect(journey.next(at: 10) == "use 0")

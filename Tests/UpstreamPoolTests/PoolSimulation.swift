@@ -295,7 +295,8 @@ struct PoolSimulation {
   }
 
   private mutating func wait(_ request: Request, _ milliseconds: Int64) {
-    guard let ticket = pool.line.join(owner: request.loop, bytes: request.bytes) else {
+    let since = request.placement.waitingSince ?? now
+    guard let ticket = pool.line.join(owner: request.loop, bytes: request.bytes, since: since) else {
       end(request)
       return
     }
@@ -324,6 +325,11 @@ struct PoolSimulation {
     let called = calls.tickets.withLock { $0.count }
     let figures = pool.line.figures
     if figures.waiting + called < waiting.count { violations.append("a waiting request is lost") }
+    if called == 0,
+      pool.oldestWait(now: now) != waiting.compactMap(\.placement.waitingSince).min().map({ now - $0 })
+    {
+      violations.append("the longest wait is another one")
+    }
     if figures.waiting > waiting.count { violations.append("the line holds what does not wait") }
     if figures.waiting > pool.settings.hold.maximumRequests
       || figures.waitingBytes > pool.settings.hold.maximumBytes

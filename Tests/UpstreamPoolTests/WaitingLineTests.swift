@@ -20,7 +20,7 @@ import Testing
   @Test func turnsComeInOrderAsFarAsThereIsRoom() throws {
     let (line, called) = (line(), Called())
     line.register(owner: 0) { called.note($0) }
-    let tickets = try (0..<5).map { _ in try #require(line.join(owner: 0, bytes: 10)) }
+    let tickets = try (0..<5).map { _ in try #require(line.join(owner: 0, bytes: 10, since: 0)) }
     #expect(line.isOccupied && tickets == tickets.sorted())
     line.admit { 2 }
     #expect(called.all == Array(tickets[..<2]))
@@ -45,12 +45,31 @@ import Testing
       figures.admitted == 5 && figures.longest == 7 && figures.waiting == 0 && figures.waitingBytes == 0)
   }
 
+  @Test func theLongestWaitIsThatOfWhoeverWaitsNow() throws {
+    let line = line()
+    line.register(owner: 0) { _ in }
+    #expect(line.oldestWait(now: 100) == nil)
+    let first = try #require(line.join(owner: 0, bytes: 1, since: 70))
+    _ = try #require(line.join(owner: 0, bytes: 1, since: 90))
+    // It came back to the end of the line.
+    let third = try #require(line.join(owner: 0, bytes: 1, since: 40))
+    #expect(line.oldestWait(now: 100) == 60)
+    #expect(line.leave(third))
+    #expect(line.oldestWait(now: 100) == 30)
+    #expect(line.oldestWait(now: 60) == 0, "the clock of another thread may be a little behind")
+    line.admit { 1 }
+    #expect(line.oldestWait(now: 100) == 10)
+    #expect(!line.leave(first))
+    line.admit { 2 }
+    #expect(line.isOccupied && line.oldestWait(now: 100) == nil, "the last one is on its way")
+  }
+
   @Test func whoeverLeavesIsNotCalled() throws {
     let (line, called) = (line(2), Called())
     line.register(owner: 0) { called.note($0) }
-    let first = try #require(line.join(owner: 0, bytes: 1))
-    let second = try #require(line.join(owner: 0, bytes: 1))
-    #expect(line.join(owner: 0, bytes: 1) == nil)
+    let first = try #require(line.join(owner: 0, bytes: 1, since: 0))
+    let second = try #require(line.join(owner: 0, bytes: 1, since: 0))
+    #expect(line.join(owner: 0, bytes: 1, since: 0) == nil)
     #expect(line.leave(first))
     #expect(!line.leave(first))
     line.admit { 10 }
@@ -73,7 +92,7 @@ import Testing
     }
     @Sendable func work(_ owner: Int) {
       for number in 0..<3_000 {
-        guard let ticket = line.join(owner: owner, bytes: 1) else { continue }
+        guard let ticket = line.join(owner: owner, bytes: 1, since: 0) else { continue }
         joined.wrappingAdd(1, ordering: .relaxed)
         if number % 3 == 0, line.leave(ticket) { left.wrappingAdd(1, ordering: .relaxed) }
         if number % 7 == 0 { line.admit { 5 } }

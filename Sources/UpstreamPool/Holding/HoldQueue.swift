@@ -14,6 +14,8 @@ struct HoldQueue: Sendable {
   private struct Entry: Sendable {
     var ticket: Ticket
     var bytes: Int
+    /// When it began to wait, perhaps with an earlier ticket.
+    var since: Int64
     var isWaiting: Bool
   }
 
@@ -32,12 +34,12 @@ struct HoldQueue: Sendable {
   }
 
   /// Joins at the end; nil when a bound would be exceeded. The newest is the one that is refused: those before it
-  /// have waited longer.
-  mutating func join(owner: Int, bytes size: Int) -> Ticket? {
+  /// have waited longer. `since` is when it began to wait, in whatever unit `oldestSince` is wanted in.
+  mutating func join(owner: Int, bytes size: Int, since: Int64) -> Ticket? {
     guard count < maximumCount, bytes + size <= maximumBytes else { return nil }
     let ticket = Ticket(number: nextNumber, owner: owner)
     nextNumber += 1
-    entries.append(Entry(ticket: ticket, bytes: size, isWaiting: true))
+    entries.append(Entry(ticket: ticket, bytes: size, since: since, isWaiting: true))
     count += 1
     bytes += size
     return ticket
@@ -59,6 +61,12 @@ struct HoldQueue: Sendable {
     remove(at: front)
     skipGaps()
     return ticket
+  }
+
+  /// Since when the one that has waited longest waits; nil when nobody does. Looks at all of them, because one that came
+  /// back to the end may have waited longer than those before it.
+  var oldestSince: Int64? {
+    entries[front...].lazy.filter(\.isWaiting).map(\.since).min()
   }
 
   private mutating func remove(at position: Int) {

@@ -58,10 +58,22 @@ public final class WaitingLine: Sendable {
     state.withLock { $0.owners[owner] = call }
   }
 
+  /// For how many milliseconds the request that waits longest has waited; nil when nobody waits. From any thread; not
+  /// for every request, because it looks at all that wait.
+  ///
+  /// - Parameter now: milliseconds of the monotonic clock.
+  public func oldestWait(now: Int64) -> Int64? {
+    guard isOccupied else { return nil }
+    return state.withLock { $0.queue.oldestSince }.map { max(0, now - $0) }
+  }
+
   /// Joins at the end; nil when the line is full.
-  public func join(owner: Int, bytes: Int) -> Ticket? {
+  ///
+  /// - Parameter since: when it began to wait, in milliseconds of the monotonic clock: its turn may have come before,
+  ///   in vain.
+  public func join(owner: Int, bytes: Int, since: Int64) -> Ticket? {
     state.withLock {
-      guard let ticket = $0.queue.join(owner: owner, bytes: bytes) else {
+      guard let ticket = $0.queue.join(owner: owner, bytes: bytes, since: since) else {
         $0.figures.refused += 1
         return nil
       }

@@ -112,8 +112,10 @@ extension Exchange {
 
   /// Waits, its body unread, until an upstream has room for it.
   private func waitInLine(atMost milliseconds: Int64) {
-    guard let ticket = pool.pool.line.join(owner: worker.number, bytes: request.count + client.inbound.count)
-    else {
+    let joined = pool.pool.line.join(
+      owner: worker.number, bytes: request.count + client.inbound.count,
+      since: placement.waitingSince ?? worker.loop.now)
+    guard let ticket = joined else {
       answer(status: 503, .holdRefused)
       return
     }
