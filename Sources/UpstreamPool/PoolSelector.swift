@@ -6,6 +6,8 @@ public struct PoolSelector {
   private var roundRobin = RoundRobin()
   private var randomTwo = RandomTwo()
   private var consistentHash: ConsistentHash
+  /// Turns of those that have a part of their share beside all others.
+  private var partTurns = RoundRobin()
   private var random: SplitMix
   private var budget = RetryBudget()
 
@@ -78,6 +80,8 @@ public struct PoolSelector {
   private mutating func choose(
     _ rank: Pool.Rank, key: UInt64?, excluding tried: UpstreamSet, now: Int64
   ) -> Upstream? {
+    // Not the one of self, which is being changed while `load` is asked.
+    let pool = pool
     let upstreams = pool.upstreams
     let slowStart = pool.settings.slowStart
     func load(_ place: Int) -> (leases: Int, weight: Int)? {
@@ -85,14 +89,67 @@ public struct PoolSelector {
       guard pool.isOf(rank, upstream), !tried.contains(place), upstream.hasRoom else { return nil }
       return (upstream.inFlight, upstream.balancingWeight(slowStart: slowStart, now: now))
     }
-    let count = upstreams.count
     let place =
-      switch (algorithm, key) {
-      case (.hash, let key?): consistentHash.choose(key: key, load: load)
-      case (.leastConnections, _), (.hash, nil): leastConnections.choose(count: count, load: load)
-      case (.roundRobin, _): roundRobin.choose(count: count, load: load)
-      case (.randomTwo, _): randomTwo.choose(count: count, random: &random, load: load)
+      if choosesByLoad(key), upstreams.contains(where: \.hasPartOfShare) {
+        chooseBesideParts(load)
+      } else {
+        choose(key: key, load)
       }
     return place.map { upstreams[$0] }
   }
+
+  /// Leases and weight of the upstream at a place; nil when it may not be chosen.
+  private typealias Load = (Int) -> (leases: Int, weight: Int)?
+
+  private mutating func choose(key: UInt64?, _ load: Load) -> Int? {
+    let count = pool.upstreams.count
+    return switch (algorithm, key) {
+    case (.hash, let key?): consistentHash.choose(key: key, load: load)
+    case (.leastConnections, _), (.hash, nil): leastConnections.choose(count: count, load: load)
+    case (.roundRobin, _): roundRobin.choose(count: count, load: load)
+    case (.randomTwo, _): randomTwo.choose(count: count, random: &random, load: load)
+    }
+  }
+
+  // MARK: Parts of shares
+
+  /// Whether it is the number of leases that decides, not turns or keys.
+  private func choosesByLoad(_ key: UInt64?) -> Bool {
+    switch algorithm {
+    case .leastConnections, .randomTwo: true
+    case .roundRobin: false
+    case .hash: key == nil
+    }
+  }
+
+  /// Chooses while some are to have only a part of their share.
+  ///
+  /// The fewest leases for the weight would not bring that about: as long as the pool has little to do, one that is idle
+  /// has the fewest, however small its weight, and gets most of the traffic; counting the lease to come would leave it
+  /// none. So those with a part are chosen by turns, in proportion to the weights, and the algorithm decides among the
+  /// others only.
+  private mutating func chooseBesideParts(_ load: Load) -> Int? {
+    let upstreams = pool.upstreams
+    func loadOfWhole(_ place: Int) -> (leases: Int, weight: Int)? {
+      upstreams[place].hasPartOfShare ? nil : load(place)
+    }
+    guard let turn = partTurns.choose(count: upstreams.count, load: load) else { return nil }
+    if upstreams[turn].hasPartOfShare, !hasTooMuch(turn, load, besides: loadOfWhole) { return turn }
+    // Nil when one has become whole, or can't be chosen any more, between the two looks.
+    return choose(key: nil, loadOfWhole) ?? turn
+  }
+
+  /// Whether one whose turn it is has more work for its whole weight than another would have with this request: it may
+  /// not work, and then its turns must not gather requests there.
+  private func hasTooMuch(_ turn: Int, _ load: Load, besides loadOfOther: Load) -> Bool {
+    guard let (leases, weight) = load(turn) else { return true }
+    let wholeWeight = weight * Upstream.wholeShare / pool.upstreams[turn].share
+    return pool.upstreams.indices.contains { place in
+      loadOfOther(place).map { leases * $0.weight > ($0.leases + 1) * wholeWeight } ?? false
+    }
+  }
+}
+
+extension Upstream {
+  fileprivate var hasPartOfShare: Bool { share < Self.wholeShare }
 }

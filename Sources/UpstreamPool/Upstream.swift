@@ -96,6 +96,20 @@ public final class Upstream: Sendable {
     set { weightInForce.store(newValue, ordering: .relaxed) }
   }
 
+  /// How much of what its weight would bring it gets, in per cent, 1 to 100: all of it, until a restart wants to see
+  /// first how it does. It has nothing to do with states and weight, and goes on over a reload.
+  public var share: Int {
+    get { ledger.share.load(ordering: .relaxed) }
+    set { ledger.share.store(min(max(newValue, 1), Self.wholeShare), ordering: .relaxed) }
+  }
+
+  /// All of its share.
+  public static let wholeShare = 100
+
+  /// True when both are the same gunicorn, in configurations before and after a reload: they share their
+  /// administrative state, their work and their counters.
+  public func isSame(as other: Upstream) -> Bool { ledger === other.ledger }
+
   /// How often the operational state has changed.
   public var transitions: Int { knowledge.withLock { $0.transitions } }
 
@@ -104,17 +118,19 @@ public final class Upstream: Sendable {
     knowledge.withLock { $0.health.downSince.map { now - $0 } }
   }
 
-  /// The weight that balancing uses: less than `weight` for a while after it came back.
+  /// The weight that balancing uses: less than `weight` for a while after it came back, and never more than `share` of
+  /// it.
   ///
   /// - Parameters:
   ///   - slowStart: milliseconds until it has its full share.
   ///   - now: milliseconds of the monotonic clock.
   func balancingWeight(slowStart: Int64, now: Int64) -> Int {
     let full = weight * Self.weightScale
-    guard slowStart > 0 else { return full }
+    let most = max(full * share / Self.wholeShare, 1)
+    guard slowStart > 0 else { return most }
     let since = cameBackAt.load(ordering: .relaxed)
-    guard since != 0, now - since < slowStart else { return full }
-    return max(full * Int(max(now - since, 0)) / Int(slowStart), full / 10, 1)
+    guard since != 0, now - since < slowStart else { return most }
+    return min(max(full * Int(max(now - since, 0)) / Int(slowStart), full / 10, 1), most)
   }
 
   /// Weights are multiplied by this, so that a part of a small weight is still a number.

@@ -8,6 +8,8 @@ final class UpstreamLedger: Sendable {
   let statistics: [UpstreamStatistics]
   /// Leases alive, over all loops and classes.
   let leases = Atomic<Int>(0)
+  /// Per cent of its traffic that it gets.
+  let share = Atomic<Int>(Upstream.wholeShare)
   private let administrative = Atomic<UInt8>(AdministrativeState.ready.rawValue)
   private let wish: Mutex<Wish>
 

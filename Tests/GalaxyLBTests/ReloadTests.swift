@@ -39,6 +39,7 @@ import UpstreamPool
     let old = before.pools[0].upstreams[0]
     old.setAdministrative(.maintenance, reason: "disk", now: 77)
     old.weight = 9
+    old.share = 10
     old.statistics[1].requests.add(3)
     let lease = old.lease(.upload, loop: 1)
     let after = try Site(
@@ -49,7 +50,8 @@ import UpstreamPool
     let new = after.pools[0].upstreams[0]
     #expect(new !== old)
     #expect(new.state == UpstreamState(.maintenance, .up) && new.administrativeReason == "disk")
-    #expect(new.administrativeSince == 77 && new.weight == 9)
+    #expect(new.administrativeSince == 77 && new.weight == 9 && new.share == 10)
+    #expect(new.isSame(as: old) && !new.isSame(as: before.pools[0].upstreams[1]))
     #expect(new.inFlight == 1 && new.inFlight(.upload) == 1 && new.total { $0.requests.current } == 3)
     #expect(after.pools[0].upstreams[1].state.administrative == .ready)
     // Work that began before ends for both.

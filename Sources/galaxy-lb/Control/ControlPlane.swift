@@ -86,6 +86,13 @@ final class ControlPlane {
       "upstream weight set", ["pool": pool.name, "upstream": upstream.settings.name, "weight": weight])
   }
 
+  /// Gives it a part of its share, in per cent, 1 to 100, until it is given all of it again.
+  func setShare(_ share: Int, of upstream: Upstream, in pool: Pool) {
+    upstream.share = share
+    log.info(
+      "upstream share set", ["pool": pool.name, "upstream": upstream.settings.name, "share": upstream.share])
+  }
+
   /// Reads the configuration again, as SIGHUP does. False when what was found can't be used.
   func reload() -> Bool { reloadConfiguration() }
 }

@@ -112,6 +112,7 @@ extension ControlPlane {
       "operational_for": .seconds(milliseconds: now - upstream.operationalSince),
       "eligible": .boolean(state.isEligible), "backup": .boolean(settings.backup),
       "weight": .integer(upstream.weight), "configured_weight": .integer(settings.weight),
+      "share": .integer(upstream.share),
       "max_connections": settings.maximumConnections.map { .integer($0) } ?? .null,
       "pid": upstream.incarnation.map { .integer(Int($0.process)) } ?? .null,
       "in_flight": inFlightDocument(TrafficClass.allCases.map(upstream.inFlight)),
