@@ -50,13 +50,16 @@ enum EndReason: Equatable, Sendable {
   private static let rejectionNames = Rejection.allCases.map { "rejected_\(snakeCased("\($0)"))" }
   private static let failureNames = UpstreamFailure.allCases.map { "upstream_\(snakeCased("\($0)"))" }
 
+  /// `malformedHost` becomes `malformed_host`; an acronym is one word, and so is a number: `inHTTP10` becomes
+  /// `in_http_10`.
   private static func snakeCased(_ name: String) -> String {
-    name.reduce(into: "") { result, character in
-      if character.isUppercase {
-        result += "_" + character.lowercased()
-      } else {
-        result.append(character)
+    var before: Character?
+    return name.reduce(into: "") { result, character in
+      if let before, character.isUppercase && !before.isUppercase || character.isNumber && !before.isNumber {
+        result += "_"
       }
+      result += character.lowercased()
+      before = character
     }
   }
 }
