@@ -25,6 +25,17 @@ extension RequestHead {
     return nil
   }
 
+  /// The first element of all fields of a kind, taken as one list (RFC 9110 5.3), nil when there is none. Empty
+  /// elements are passed over.
+  public func firstElement(of name: FieldName, in bytes: Span<UInt8>) -> Range<Int>? {
+    var first: Range<Int>?
+    forEachElementFromLast(of: name, in: bytes) {
+      first = $0
+      return true
+    }
+    return first
+  }
+
   /// Calls `body` with the elements of all fields of a kind, taken as one list (RFC 9110 5.3), from the last to the
   /// first, until it returns false. Empty elements are passed over.
   public func forEachElementFromLast(

@@ -66,12 +66,21 @@ import Testing
 
   @Test(arguments: [
     ("https", "https"), ("http", "http"), ("HtTpS", "https"), ("ftp", "http"), ("", "http"),
-    ("https, http", "http"),
-    ("httpx", "http"),
+    ("httpx", "http"), ("https, http", "https"), ("http,https", "http"), (" , HTTPS ,http", "https"),
+    ("https http", "http"), ("wss, https", "http"),
   ])
   func theProtocolIsOneOfTwo(_ value: String, _ expected: String) {
     let lines = upstreamLines("X-Forwarded-Proto: \(value)", isTrusted: true)
     #expect(lines.filter { $0.hasPrefix("X-Forwarded-Proto:") } == ["X-Forwarded-Proto: \(expected)"])
+  }
+
+  /// A chain of proxies may write one line each; the outermost one's comes first.
+  @Test func theFirstProtocolAndHostAreThoseOfTheClient() {
+    let lines = upstreamLines(
+      "X-Forwarded-Proto: https", "X-Forwarded-Host: public.example, inner.example",
+      "X-Forwarded-Proto: http", "X-Forwarded-Host: innermost.example", isTrusted: true)
+    #expect(lines.contains("X-Forwarded-Proto: https"))
+    #expect(lines.filter { $0.hasPrefix("X-Forwarded-Host:") } == ["X-Forwarded-Host: public.example"])
   }
 
   @Test func forwardedIsMerged() {

@@ -49,9 +49,13 @@ struct ForwardedFields {
       buffer.append(", ")
     }
     appendPeer(to: &buffer)
-    let isSecure = (head.value(of: .xForwardedProto) ?? standard.proto).map { isHTTPS(bytes, $0) } ?? false
+    // Of several the first: each proxy adds behind the others what it was asked by, so that it is the client's own
+    // (RFC 7239 4 says so of `Forwarded`).
+    let proto = head.firstElement(of: .xForwardedProto, in: bytes) ?? standard.proto
+    let isSecure = proto.map { isHTTPS(bytes, $0) } ?? false
     buffer.append(isSecure ? "\r\nX-Forwarded-Proto: https\r\n" : "\r\nX-Forwarded-Proto: http\r\n")
-    appendHost(head.value(of: .xForwardedHost) ?? standard.host ?? head.authority, bytes, to: &buffer)
+    let host = head.firstElement(of: .xForwardedHost, in: bytes) ?? standard.host ?? head.authority
+    appendHost(host, bytes, to: &buffer)
     guard let given = head.value(of: .xRequestID), isRequestID(bytes, given) else {
       return appendRequestID(newRequestID, to: &buffer)
     }
