@@ -163,21 +163,24 @@ extension Exchange {
   func tryWhileWaiting() {
     let now = worker.loop.now
     guard let chosen = pool.selector.chooseTrial(excluding: UpstreamSet(), now: now) else { return }
+    lease = chosen.leaseIfRoom(trafficClass, loop: worker.number)
+    guard lease != nil else { return }
     switch SystemCalls.connect(to: chosen.address) {
     case .connected(let descriptor):
       _ = chosen.noteConnection(descriptor, now: now)
       proceed(UpstreamConnection(worker, pool, chosen, owning: descriptor, isConnecting: false))
     case .inProgress(let descriptor):
       proceed(UpstreamConnection(worker, pool, chosen, owning: descriptor, isConnecting: true))
-    case .busy: break
-    case .failed: chosen.noteFailure(.unreachable, now: now)
+    case .busy: lease = nil
+    case .failed:
+      lease = nil
+      chosen.noteFailure(.unreachable, now: now)
     }
   }
 
   private func proceed(_ connection: UpstreamConnection) {
     leaveLine()
     worker.loop.remove(self)
-    lease = connection.upstream.lease(trafficClass, loop: worker.number)
     attach(connection, isReused: false)
   }
 }
