@@ -104,14 +104,22 @@ extension ClientConnection {
   /// Answers what is no exchange: a head that can't be taken, or does not come. `bytes` are what came of it.
   func answerWithoutExchange(_ bytes: UnsafeRawBufferPointer, status: Int, _ reason: EndReason) {
     let contentLength = ErrorAnswer.write(status: status, isHead: false, closes: true, to: &outbound)
-    worker.accessLog?.record(
-      bytes, from: peer, status: status, headBytesSent: outbound.count - contentLength,
-      bytesSent: outbound.count, reason)
+    noteWithoutExchange(
+      bytes, status: status, headBytesSent: outbound.count - contentLength, bytesSent: outbound.count, reason)
     stage = .lingering
     inbound.removeAll()
     // There may be more where that came from; it must neither be parsed nor reset the answer.
     readiness.insert(.readable)
     endAfterOutput(.close)
+  }
+
+  /// Counts and writes down what never became an exchange; see `AccessLogRecorder.record`.
+  private func noteWithoutExchange(
+    _ bytes: UnsafeRawBufferPointer, status: Int, headBytesSent: Int, bytesSent: Int, _ reason: EndReason
+  ) {
+    worker.statistics.note(reason)
+    worker.accessLog?.record(
+      bytes, from: peer, status: status, headBytesSent: headBytesSent, bytesSent: bytesSent, reason)
   }
 
   /// Ends the connection so that the client gets all that was sent. While unread input stands in the socket, close(2)
@@ -146,8 +154,7 @@ extension ClientConnection {
       self.exchange = nil
       exchange.end(reason ?? .clientLeft)
     } else if stage == .readingHead, LoggedHead.firstLine(of: inbound.bytes) != nil {
-      worker.accessLog?.record(
-        inbound.bytes, from: peer, status: 0, headBytesSent: 0, bytesSent: 0, reason ?? .clientLeft)
+      noteWithoutExchange(inbound.bytes, status: 0, headBytesSent: 0, bytesSent: 0, reason ?? .clientLeft)
     }
     outbound.removeAll()
     inbound.removeAll()

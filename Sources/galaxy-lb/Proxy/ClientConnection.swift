@@ -176,7 +176,6 @@ final class ClientConnection: Channel {
 
   private func reject(_ bytes: UnsafeRawBufferPointer, _ reason: Rejection) {
     worker.log.debug("request rejected", ["client": peerText, "reason": "\(reason)"])
-    worker.statistics.note(.requestRejected(reason))
     answerWithoutExchange(bytes, status: reason.status, .requestRejected(reason))
   }
 
@@ -241,9 +240,7 @@ final class ClientConnection: Channel {
     switch waitingFor {
     case .nothing: break
     case .nextRequest, .lingering, .discarding: close(nil)
-    case .requestHead:
-      worker.statistics.note(.clientTimedOut)
-      answerWithoutExchange(inbound.bytes, status: 408, .clientTimedOut)
+    case .requestHead: answerWithoutExchange(inbound.bytes, status: 408, .clientTimedOut)
     case .requestBody: exchange?.requestTimedOut()
     case .output, .tunnel: close(.clientTimedOut)
     case .departure: close(.clientLeft)
