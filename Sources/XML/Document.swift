@@ -6,8 +6,7 @@ import CExpat
 /// document type declaration is refused before it can declare others.
 public func parseDocument(_ bytes: [UInt8], limits: DocumentLimits) throws(DocumentError) -> Element {
   guard bytes.count <= limits.bytes else { throw .tooLarge(limit: limits.bytes) }
-  // It fails only without memory.
-  guard let parser = XML_ParserCreate(nil) else { fatalError("out of memory") }
+  guard let parser = XML_ParserCreate(nil) else { throw .outOfMemory }
   defer { XML_ParserFree(parser) }
   let builder = TreeBuilder(parser, limits: limits)
   return try withExtendedLifetime(builder) { () throws(DocumentError) in

@@ -36,6 +36,8 @@ public enum DocumentError: Error, Hashable, Sendable {
   case tooLarge(limit: Int)
   case tooDeep(limit: Int)
   case tooManyElements(limit: Int)
+  /// The parser could not be made. A lack that shows later is `malformed`, in the words of the parser.
+  case outOfMemory
 }
 
 extension DocumentError: CustomStringConvertible {
@@ -47,6 +49,7 @@ extension DocumentError: CustomStringConvertible {
     case .tooLarge(let limit): "more than \(limit) bytes"
     case .tooDeep(let limit): "more than \(limit) elements inside each other"
     case .tooManyElements(let limit): "more than \(limit) elements"
+    case .outOfMemory: "out of memory"
     }
   }
 }
