@@ -8,8 +8,9 @@ public final class Pool: Sendable {
   public let line: WaitingLine
   private let hasBackups: Bool
 
-  /// So many requests at a time go to an upstream while others still wait: it has just come back, and all at once
-  /// would flood its first worker. From then on each answer lets the next one go.
+  /// So many requests at a time go to an upstream while others still wait, unless it is said how many it can have: it
+  /// has just come back, and all at once would flood its first worker. From then on each answer lets the next one go.
+  /// What has had its answer and stays open does not count: downloads, event streams, tunnels.
   private static let admissionWindow = 32
 
   /// - Precondition: at least one and at most `UpstreamSet.capacity` upstreams, each with its address.
@@ -67,14 +68,29 @@ public final class Pool: Sendable {
 
   /// Calls those that wait, as many as there is room for. To be called when an upstream has become eligible, or has
   /// less to do.
-  public func admitWaiting() {
+  ///
+  /// - Parameter now: to be given a few times a second while somebody waits, in milliseconds of the monotonic clock:
+  ///   work that takes long must not keep those that wait, see `AdmissionPace`.
+  public func admitWaiting(now: Int64? = nil) {
     guard line.isOccupied else { return }
-    line.admit {
-      upstreams.reduce(0) { sum, upstream in
-        guard upstream.state.isEligible else { return sum }
-        let limit = min(upstream.settings.maximumConnections ?? .max, Self.admissionWindow)
-        return sum + max(0, limit - upstream.inFlight)
+    line.admit(now: now) {
+      var room = WaitingLine.Room()
+      for upstream in upstreams where upstream.state.isEligible {
+        room.upstreams += 1
+        if let limit = upstream.settings.maximumConnections {
+          let free = max(0, limit - upstream.inFlight)
+          room.atOnce += free
+          room.atAll += free
+        } else {
+          let unanswered = upstream.inFlight(.ordinary) + upstream.inFlight(.upload)
+          room.atOnce += max(0, Self.admissionWindow - unanswered)
+          room.atAll += Self.unlimited
+        }
       }
+      return room
     }
   }
+
+  /// More than there can be requests, and so little that sums of it are numbers.
+  private static let unlimited = 1 << 32
 }

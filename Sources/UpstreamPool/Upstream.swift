@@ -141,6 +141,9 @@ public final class Upstream: Sendable {
   /// Leases alive, over all loops and classes.
   public var inFlight: Int { ledger.leases.load(ordering: .relaxed) }
 
+  /// Leases of one class that are alive, over all loops. Not one moment's number while several loops change it.
+  func inFlight(_ traffic: TrafficClass) -> Int { statistics.reduce(0) { $0 + $1.inFlight(traffic) } }
+
   /// True while it has less work than `maximumConnections`.
   public var hasRoom: Bool {
     guard let limit = settings.maximumConnections else { return true }

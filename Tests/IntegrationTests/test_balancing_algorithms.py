@@ -1,44 +1,18 @@
 """Balancing: every algorithm over real sockets, weights, backups, limits with a line in front, slow start, reload."""
 
-import json
-import signal
 import threading
 from collections import Counter
 
 import pytest
 
 from harness.addresses import wait_until_read
+from harness.balanced import BalancedStarter, send
 from harness.client import get, post
-from harness.proxies import GalaxyLB, Setup
+from harness.proxies import GalaxyLB
 from harness.stream import eventually
-from harness.upstream import Upstream, echo, serve
-from harness.wire import Starter, Wire
+from harness.upstream import echo, serve
 
 ALGORITHMS = ["least-connections", "round-robin", "random-two", "hash"]
-
-
-class Balanced(GalaxyLB):
-    """galaxy-lb with a file of the test's own. JSON is YAML."""
-
-    def __init__(self, setup, folder, file):
-        self.file = file
-        super().__init__(setup, folder)
-
-    def command(self):
-        # Anything that is no default makes the harness write a file.
-        self.setup.threads = self.file["threads"]
-        return super().command()
-
-    def configuration(self):
-        return json.dumps({"listen": self.address} | self.file)
-
-    def reload(self, **pool):
-        """Changes settings of the pool in the running proxy."""
-        self.file["pools"]["main"] |= pool
-        self.write("galaxy-lb.yml", self.configuration())
-        done = self.program.log().count(b"configuration reloaded")
-        self.program.send_signal(signal.SIGHUP)
-        eventually(lambda: self.program.log().count(b"configuration reloaded") > done, "the reload")
 
 
 class Served:
@@ -89,30 +63,6 @@ class Served:
         return next(number for number in range(len(self.wires)) if target in self.targets(number))
 
 
-class BalancedStarter(Starter):
-    """`start([{"weight": 2}, {}], balance="hash")`: a wire for each upstream, named u0, u1 and so on."""
-
-    def __call__(self, upstreams, threads=1, file=(), **pool):
-        made = [Upstream(self.address()) for _ in upstreams]
-        self.upstreams += made
-        described = [{"name": f"u{number}", "address": upstream.address} | options
-                     for number, (upstream, options) in enumerate(zip(made, upstreams))]
-        content = {"threads": threads, "pools": {"main": pool | {"upstreams": described}}} | dict(file)
-        return self.wires_of(content, made)
-
-    def again(self, wires):
-        """Another proxy with the same file."""
-        return self.wires_of(wires[0].proxy.file, [wire.upstream for wire in wires])
-
-    def wires_of(self, content, upstreams):
-        setup = Setup([upstream.address for upstream in upstreams])
-        proxy = Balanced(setup, f"{self.folder}/p{len(self.proxies)}", content)
-        self.proxies.append(proxy)
-        wires = [Wire(proxy, upstream) for upstream in upstreams]
-        self.wires += wires
-        return wires
-
-
 @pytest.fixture
 def start(proxy_kind, kind, folder):
     if proxy_kind is not GalaxyLB:
@@ -132,14 +82,6 @@ def ask(wire, target=b"/", cookie=None, fields=()):
     wire.clients.remove(client)
     assert response.status == 200
     return response
-
-
-def send(wire, target, cookie=b""):
-    """A request that is not answered yet; returns when the proxy has read it."""
-    client = wire.client()
-    client.send(get(target, [(b"Cookie", b"key=" + cookie)]))
-    wait_until_read(client.sock)
-    return client
 
 
 def counts(wires):

@@ -213,7 +213,7 @@ struct PoolSimulation {
         send(oldest, to: trial)
       }
     }
-    pool.admitWaiting()
+    pool.admitWaiting(now: now)
   }
 
   private mutating func deliverCalls() {

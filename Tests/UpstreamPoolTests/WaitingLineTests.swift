@@ -11,6 +11,8 @@ import Testing
     func note(_ ticket: WaitingLine.Ticket) { tickets.withLock { $0.append(ticket) } }
   }
 
+  private func room(_ count: Int) -> WaitingLine.Room { .init(upstreams: 1, atOnce: count, atAll: count) }
+
   private func line(_ maximum: Int = 100) -> WaitingLine {
     var settings = HoldSettings()
     settings.maximumRequests = maximum
@@ -22,19 +24,19 @@ import Testing
     line.register(owner: 0) { called.note($0) }
     let tickets = try (0..<5).map { _ in try #require(line.join(owner: 0, bytes: 10, since: 0)) }
     #expect(line.isOccupied && tickets == tickets.sorted())
-    line.admit { 2 }
+    line.admit { room(2) }
     #expect(called.all == Array(tickets[..<2]))
     // Those that are on their way count as work already.
-    line.admit { 2 }
+    line.admit { room(2) }
     #expect(called.all.count == 2)
     line.arrive(waited: 7)
-    line.admit { 2 }
+    line.admit { room(2) }
     #expect(called.all == Array(tickets[..<3]))
     line.arrive(waited: 3)
     line.arrive(waited: 1)
-    line.admit { 0 }
+    line.admit { room(0) }
     #expect(called.all.count == 3)
-    line.admit { 50 }
+    line.admit { room(50) }
     // Whoever comes while some were called and have not begun must not overtake them.
     #expect(called.all == tickets && line.isOccupied)
     line.arrive(waited: 2)
@@ -72,7 +74,7 @@ import Testing
     #expect(line.join(owner: 0, bytes: 1, since: 0) == nil)
     #expect(line.leave(first))
     #expect(!line.leave(first))
-    line.admit { 10 }
+    line.admit { room(10) }
     #expect(called.all == [second])
     #expect(!line.leave(second), "its turn had come")
     #expect(line.figures.gaveUp == 1 && line.figures.refused == 1)
@@ -95,7 +97,7 @@ import Testing
         guard let ticket = line.join(owner: owner, bytes: 1, since: 0) else { continue }
         joined.wrappingAdd(1, ordering: .relaxed)
         if number % 3 == 0, line.leave(ticket) { left.wrappingAdd(1, ordering: .relaxed) }
-        if number % 7 == 0 { line.admit { 5 } }
+        if number % 7 == 0 { line.admit { room(5) } }
       }
     }
     let first = try Thread { work(0) }
@@ -104,7 +106,7 @@ import Testing
     first.join()
     second.join()
     third.join()
-    while line.isOccupied { line.admit { 100 } }
+    while line.isOccupied { line.admit { room(100) } }
     let ends = called.load(ordering: .relaxed) + left.load(ordering: .relaxed)
     #expect(ends == joined.load(ordering: .relaxed))
     #expect(line.figures.admitted == called.load(ordering: .relaxed))

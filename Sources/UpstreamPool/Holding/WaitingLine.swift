@@ -22,8 +22,19 @@ public final class WaitingLine: Sendable {
     public var longest: Int64 = 0
   }
 
+  /// What the upstreams of a pool can take now.
+  struct Room {
+    /// Those that take new work.
+    var upstreams = 0
+    /// So many more go at once.
+    var atOnce = 0
+    /// So many more are allowed, be it too many at once.
+    var atAll = 0
+  }
+
   private struct State {
     var queue: HoldQueue
+    var pace = AdmissionPace()
     /// Those whose turn has come and who have not begun yet: they count as work already.
     var onTheirWay = 0
     var figures = Figures()
@@ -106,13 +117,19 @@ public final class WaitingLine: Sendable {
 
   /// Lets as many go as there is room for.
   ///
-  /// - Parameter room: how many more requests the pool can take now.
-  func admit(room: () -> Int) {
+  /// - Parameters:
+  ///   - now: given by the regular look after those that wait, in milliseconds of the monotonic clock: then some go
+  ///     even if there is no room for them at once, see `AdmissionPace`.
+  ///   - room: what there is without those that are on their way.
+  func admit(now: Int64? = nil, room: () -> Room) {
     var called: [(call: @Sendable (Ticket) -> Void, ticket: Ticket)] = []
     state.withLock { state in
-      var free = room() - state.onTheirWay
+      let room = room()
+      let due = now.map { state.pace.due(upstreams: room.upstreams, now: $0) } ?? 0
+      var free = min(max(room.atOnce - state.onTheirWay, due), room.atAll - state.onTheirWay)
       while free > 0, let ticket = state.queue.takeFirst() {
         free -= 1
+        state.pace.noteAdmission()
         guard let call = state.owners[ticket.owner] else { continue }
         state.onTheirWay += 1
         called.append((call, Ticket(inner: ticket)))

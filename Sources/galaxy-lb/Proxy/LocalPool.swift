@@ -104,7 +104,7 @@ final class LocalPool: Timed {
   override func deadlinePassed() {
     guard !held.isEmpty else { return }
     held.min { $0.key < $1.key }?.value.tryWhileWaiting()
-    pool.admitWaiting()
+    pool.admitWaiting(now: loop.now)
     if !held.isEmpty { loop.setDeadline(of: self, in: Self.lookInterval) }
   }
 }
