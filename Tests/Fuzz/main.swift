@@ -1,4 +1,4 @@
-// libFuzzer on the codec: `fuzz request|response|chunked [libFuzzer options] [corpus]...`. Built only with
+// libFuzzer on the codec: `fuzz request|response|chunked|websocket [libFuzzer options] [corpus]...`. Built only with
 // GALAXY_LB_FUZZ=1, see Package.swift and tools/fuzz.
 
 import Glibc
@@ -50,8 +50,12 @@ private func chunked(_ input: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   }
 }
 
+private func webSocketFrames(_ input: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+  check(input, count) { bytes throws(Violation) in try WebSocketInvariants.check(bytes) }
+}
+
 let targets: [String: @convention(c) (UnsafePointer<UInt8>?, Int) -> CInt] = [
-  "request": requests, "response": responses, "chunked": chunked,
+  "request": requests, "response": responses, "chunked": chunked, "websocket": webSocketFrames,
 ]
 
 guard CommandLine.argc >= 2, let callback = targets[CommandLine.arguments[1]] else {
