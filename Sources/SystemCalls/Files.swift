@@ -23,6 +23,8 @@ public struct FileStatus: Sendable {
   public var isSocket: Bool { clinux_is_socket(mode) != 0 }
   /// True when users that are neither the owner nor in the group may write.
   public var isWritableByOthers: Bool { mode & mode_t(S_IWOTH) != 0 }
+  /// True when they may read.
+  public var isReadableByOthers: Bool { mode & mode_t(S_IROTH) != 0 }
 }
 
 /// The absolute path without links, `.` and `..` (realpath(3)); nil when the path names nothing.

@@ -1,4 +1,5 @@
 import Glibc
+import GravityRestart
 import SystemCalls
 import Testing
 import UpstreamPool
@@ -27,7 +28,7 @@ import YAML
     return ConfiguredPool(
       settings: PoolSettings(name: name, upstreams: [upstream], healthPath: prefix + "/api/version"),
       origin: .file("galaxy.yml"),
-      details: [UpstreamDetails(origin: .file("galaxy.yml"), service: "supervisor gunicorn")],
+      details: [UpstreamDetails(origin: .file("galaxy.yml"))],
       urlPrefix: prefix)
   }
 
@@ -239,14 +240,24 @@ import YAML
       threads: 2
       control: "/run/tab\\tquote\\".sock"
       user: root
+      state_directory: "/var/lib/a b"
+      restart:
+        max_unavailable: 25%
+        probation: off
+        hooks: {before: "echo '100%'", after: ["a b", "-c", "", "off"], timeout: 1h, folder: /srv/d}
       pools:
         main:
           health: {path: /g/api/version?x=1}
+          restart: {timeout: 10m, min_available: 2, drain: {upload: 0s}, probation: {shares: [7]}}
+          service: {systemd: "g-%i"}
           upstreams:
             - {name: "123", address: "unix:/run/\\u00e9.sock", weight: 7, backup: true}
-            - {name: "null", address: "localhost:82"}
-            - {name: "a:", address: "10.0.0.1:81"}
-        "off": {upstreams: "h:1"}
+            - name: "null"
+              address: "localhost:82"
+              service: {supervisor: "main:g", socket: "h:9001", timeout: 20s}
+            - {name: "a:", address: "10.0.0.1:81", service: {signal: HUP, pid_file: "/run/a b.pid"}}
+            - {name: d, address: "h:2", service: {command: "kill -HUP $(cat %n)", start: [x, "%%"], preload: no}}
+        "off": {upstreams: ["unix:/run/h", "unix:/run/i"], service: {signal: HUP}}
       routes:
         - {host: "*.example.org", path: /g, pool: main}
         - {pool: "off"}
@@ -264,7 +275,12 @@ import YAML
     #expect(second.settings.listen == first.settings.listen)
     #expect(second.settings.control == .at(path: "/run/tab\tquote\".sock"))
     #expect(second.settings.pools == first.settings.pools)
-    #expect(second.settings.pools[0].upstreams.map(\.name) == ["123", "null", "a:"])
+    #expect(second.settings.pools[0].upstreams.map(\.name) == ["123", "null", "a:", "d"])
+    #expect(second.settings.restarts == first.settings.restarts)
+    #expect(second.settings.restarts.flatMap(\.services).allSatisfy { $0.manager != nil })
+    #expect(second.settings.restartHooks == first.settings.restartHooks)
+    #expect(second.settings.restartHooks.after?.workingDirectory == "/srv/d")
+    #expect(second.settings.stateDirectory == "/var/lib/a b")
     #expect(second.settings.routes == first.settings.routes)
     #expect(second.settings.timeouts == first.settings.timeouts)
     #expect(second.settings.limits == first.settings.limits)
@@ -292,16 +308,21 @@ import YAML
     var configuration = Configuration()
     let upstream = UpstreamSettings(name: "g", endpoint: .unix(path: "/run/g.sock"))
     configuration.galaxyFiles = [Sourced("/srv/galaxy\n.yml", from: .option("--galaxy-config"))]
+    let manager = ServiceManager.supervisor(.unix(path: "/srv/supervisor.sock"), nil)
+    var restart = PoolRestart(services: [UpstreamService(manager: manager, unit: "main:gunicorn0")])
+    restart.versionSource = .galaxyPackage(folder: "/srv/galaxy/lib/galaxy")
     configuration.pools = [
       ConfiguredPool(
-        settings: PoolSettings(name: "main", upstreams: [upstream]), origin: .file("galaxy.yml"),
-        details: [UpstreamDetails(origin: .file("galaxy.yml"), service: "supervisor main:gunicorn0")],
+        settings: PoolSettings(name: "main", upstreams: [upstream]), restart: restart,
+        origin: .file("galaxy.yml"), details: [UpstreamDetails(origin: .file("galaxy.yml"))],
         processManager: "supervisor at /srv/supervisor.sock")
     ]
     let lines = configuration.text.split(separator: "\n")
     #expect(lines.first == "# read /srv/galaxy\\n.yml, named by option --galaxy-config")
     #expect(lines.contains("    # process manager: supervisor at /srv/supervisor.sock"))
+    #expect(lines.contains("    # version of the code on disk: /srv/galaxy/lib/galaxy/version"))
     #expect(lines.contains("        # service: supervisor main:gunicorn0"))
+    #expect(lines.contains("          socket: unix:/srv/supervisor.sock"))
     #expect(lines.contains("      - name: g  # galaxy.yml"))
   }
 }

@@ -23,7 +23,8 @@ import YAML
     let defaults = Settings()
     #expect(
       settings.threads == defaults.threads && settings.control == defaults.control && settings.runAs == nil)
-    #expect(settings.controlGroup == nil && settings.metrics == nil)
+    #expect(settings.controlGroup == nil && settings.metrics == nil && settings.stateDirectory == nil)
+    #expect(settings.restartHooks == defaults.restartHooks)
     #expect(settings.timeouts == defaults.timeouts)
     #expect(settings.limits == defaults.limits)
     #expect(settings.trustedProxies == defaults.trustedProxies)
@@ -48,12 +49,16 @@ import YAML
     #expect(file.configuration.pools.map(\.settings.upstreams.count) == [2])
     let said = Set(file.configuration.poolOptions.map(\.key))
     // These have no one default.
-    #expect(Set(PoolKey.all.map(\.name)).subtracting(said) == ["health.probe", "health.path", "hold.time"])
+    #expect(
+      Set(PoolKey.all.map(\.name)).subtracting(said) == [
+        "health.probe", "health.path", "hold.time", "restart.timeout",
+      ])
     var draft = PoolDraft(PoolSettings(name: "main", upstreams: []))
     for option in file.configuration.poolOptions { option.apply(&draft) }
     #expect(draft.settings == PoolSettings(name: "main", upstreams: []))
     #expect(draft.balance == .leastConnections && draft.hashOn == .clientAddress)
-    #expect(draft.maximumConnections == nil)
+    #expect(draft.maximumConnections == nil && draft.restart == RestartDraft())
+    #expect(file.configuration.origins["restart.hooks.timeout"] != nil)
     #expect(file.configuration.routes.map(\.value) == [Route(pool: "main")])
     // Each default is really written there, not only left out.
     for key in TimeoutKey.all.map({ "timeouts.\($0.name)" }) + LimitKey.all.map({ "limits.\($0.name)" }) {
@@ -86,6 +91,10 @@ import YAML
     for key in PoolKey.all {
       let name = key.nameInSection.map { "| `\($0)` | " } ?? "### \(key.name)\n"
       #expect(text.contains(name), "\(key.name) is missing")
+    }
+    for key in HookKey.all { #expect(text.contains("| `hooks.\(key.name)` | "), "\(key.name) is missing") }
+    for (word, keys) in ServiceSetting.managers {
+      for key in [word] + keys { #expect(text.contains("`\(key): "), "\(key) of a service is missing") }
     }
     for option in Option.allCases { #expect(text.contains("`\(option.usage)` |"), "\(option) is missing") }
   }

@@ -1,3 +1,4 @@
+import GravityRestart
 import SystemCalls
 import Testing
 import UpstreamPool
@@ -47,10 +48,16 @@ import YAML
     health: {probe: true, path: /up?deep=1, expected_status: 200-399, interval: 1s, interval_when_down: 100ms,
       timeout: 2s, rise: 3, fall: 4}
     hold: {time: 20s, requests: 50, bytes: 1MiB}
+    restart: {max_unavailable: 50%, min_available: 0, capacity_wait: 1s, preflight_timeout: 2s, timeout: 3s,
+      drain: {ordinary: 4s, upload: 5s, download: 6s, event_stream: 7s, tunnel: 8s, tunnel_closing: 9s},
+      ready: {successes: 10, interval: 11ms, timeout: 12ms}, probation: {shares: [1, 99], duration: 13s,
+      longest_duration: 14s, minimum_requests: 15, tolerated_errors: 16, tolerated_latency: 170,
+      latency_margin: 18ms}}
 
     """
 
-  private func expectEverything(_ settings: PoolSettings) {
+  private func expectEverything(_ pool: ConfiguredPool) {
+    let settings = pool.settings
     #expect(settings.balance == .hash(.cookie("galaxysession")))
     #expect(settings.slowStart == 10_000)
     #expect(settings.upstreams.allSatisfy { $0.maximumConnections == 4 })
@@ -60,6 +67,32 @@ import YAML
     #expect(health.interval == 1000 && health.intervalWhenDown == 100 && health.timeout == 2000)
     #expect(settings.hold.time == 20_000 && settings.hold.maximumRequests == 50)
     #expect(settings.hold.maximumBytes == 1 << 20)
+    var policy = RestartPolicy()
+    policy.maximumUnavailable = .percent(50)
+    policy.minimumAvailable = .number(0)
+    policy.capacityWait = 1000
+    policy.preflightTimeout = 2000
+    policy.budgets.ordinary = 4000
+    policy.budgets.upload = 5000
+    policy.budgets.download = 6000
+    policy.budgets.eventStream = 7000
+    policy.budgets.tunnel = 8000
+    policy.budgets.tunnelClosing = 9000
+    policy.readiness.successes = 10
+    policy.readiness.interval = 11
+    var probation = ProbationRule()
+    probation.shares = [1, 99]
+    probation.duration = 13_000
+    probation.longestDuration = 14_000
+    probation.minimumRequests = 15
+    probation.toleratedErrors = 16
+    probation.toleratedLatency = 170
+    probation.latencyMargin = 18
+    policy.probation = probation
+    #expect(pool.restart.policy == policy)
+    #expect(pool.restart.probeTimeout == 12)
+    #expect(pool.restart.services.count == settings.upstreams.count)
+    #expect(pool.restart.services.allSatisfy { $0.restartTimeout == 3000 })
   }
 
   @Test func forAllPools() throws {
@@ -68,9 +101,9 @@ import YAML
     let (pools, _, problems) = try load(text, galaxies: ["a"])
     #expect(problems == [])
     #expect(pools.count == 2)
-    for pool in pools.values { expectEverything(pool.settings) }
+    for pool in pools.values { expectEverything(pool) }
     let (own, _, _) = try load(everything, upstreams: [.tcp(host: "h", port: 1)])
-    expectEverything(try #require(own["default"]).settings)
+    expectEverything(try #require(own["default"]))
   }
 
   @Test func forOnePool() throws {
@@ -88,8 +121,8 @@ import YAML
       """
     let (pools, _, problems) = try load(text, galaxies: ["a", "b"])
     #expect(problems == [])
-    expectEverything(try #require(pools["p"]).settings)
-    expectEverything(try #require(pools["a"]).settings)
+    expectEverything(try #require(pools["p"]))
+    expectEverything(try #require(pools["a"]))
     for name in ["b", "q"] {
       let settings = try #require(pools[name]).settings
       var expected = PoolSettings(
@@ -97,6 +130,7 @@ import YAML
       )
       expected.health.isProbed = name == "b"
       #expect(settings == expected)
+      #expect(pools[name]?.restart.policy == RestartPolicy())
     }
   }
 
@@ -154,6 +188,19 @@ import YAML
     #expect(try #require(pools["p"]).settings.balance == .hash(.clientAddress))
   }
 
+  /// What is printed for the only pool, by its name with the sections in front.
+  private func options(in lines: [String]) -> [String: Substring] {
+    var path: [Substring] = []
+    var options: [String: Substring] = [:]
+    for line in lines.drop(while: { $0 != "pools:" }).prefix(while: { $0 != "    upstreams:" }) {
+      let indent = line.prefix { $0 == " " }.count
+      guard indent >= 4, let colon = line.firstIndex(of: ":") else { continue }
+      path = path.prefix((indent - 4) / 2) + [line[..<colon].dropFirst(indent)]
+      #expect(options.updateValue(line[colon...], forKey: path.joined(separator: ".")) == nil, "\(line)")
+    }
+    return options
+  }
+
   @Test func allIsPrintedWithItsOrigin() throws {
     let (pools, text, problems) = try load(
       everything
@@ -161,16 +208,14 @@ import YAML
     )
     #expect(problems == [])
     let lines = text.split(separator: "\n").map(String.init)
+    let printed = options(in: lines)
     for key in PoolKey.all where key.name != "max_connections" {
-      let indent = key.nameInSection == nil ? "    " : "      "
-      let line = lines.filter { $0.hasPrefix("\(indent)\(key.nameInSection ?? key.name): ") }
-      #expect(line.count == 1, "\(key.name): \(line)")
-      let place = key.name == "health.rise" ? ":11:20" : ".yml:"
-      #expect(line.first?.contains(place) == true, "\(key.name): \(line)")
+      let place = key.name == "health.rise" ? ":16:20" : ".yml:"
+      #expect(printed[key.name]?.contains(place) == true, "\(key.name): \(printed[key.name] ?? "missing")")
     }
     #expect(lines.count { $0.hasPrefix("        max_connections: 4  # ") && $0.hasSuffix("f.yml:4:18") } == 1)
     #expect(
-      lines.count { $0.hasPrefix("        max_connections: 1  # ") && $0.hasSuffix("f.yml:10:58") } == 1)
+      lines.count { $0.hasPrefix("        max_connections: 1  # ") && $0.hasSuffix("f.yml:15:58") } == 1)
     #expect(try load(text).pools["p"]?.settings == pools["p"]?.settings)
     let defaults = try load("pools: {p: {upstreams: 'h:1'}}\n").text.split(separator: "\n")
     for line in [

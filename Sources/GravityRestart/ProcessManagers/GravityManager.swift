@@ -1,11 +1,11 @@
 import SystemCalls
 
 extension ProcessManager {
-  /// The driver for what Gravity's configuration names.
-  public var driver: any ProcessManagerDriver {
+  /// What restarts the gunicorns that Gravity's configuration names.
+  public var serviceManager: ServiceManager {
     switch self {
-    case .supervisor(_, let socket): SupervisorDriver(.unix(path: socket))
-    case .systemd(let userMode, _): SystemdDriver(userMode: userMode)
+    case .supervisor(_, let socket): .supervisor(.unix(path: socket), nil)
+    case .systemd(let userMode, _): .systemd(userMode: userMode)
     }
   }
 }

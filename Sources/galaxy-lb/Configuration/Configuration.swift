@@ -33,6 +33,11 @@ struct ConfiguredPool: Sendable {
   var details: [UpstreamDetails]
   /// What galaxy-lb.yml says where it describes this pool.
   var options: [PoolOption] = []
+  /// How those of its upstreams are restarted that don't say it themselves; nil when galaxy-lb.yml doesn't say.
+  var service: ServiceSetting?
+  /// Milliseconds from the order to restart until an upstream is ready, for those that have none of their own; nil
+  /// for Gravity's.
+  var restartTimeout: Int64?
   /// Where its settings came from, by the name of their `PoolKey`. Those that aren't here have their default.
   var origins: [String: Origin] = [:]
   /// `galaxy_url_prefix` without trailing `/`; nil for a pool that no Galaxy configuration describes.
@@ -61,7 +66,14 @@ struct UpstreamDetails: Sendable {
   var nameIsDerived = false
   /// Where its own `max_connections` stands; nil when that of the pool holds for it.
   var limitOrigin: Origin?
-  /// Its process manager and the name that this knows it by, for people: `supervisor main:gunicorn0`. Nil when
-  /// nothing is known to restart it.
-  var service: String?
+  /// How it is restarted, where galaxy-lb.yml says it for this one.
+  var service: ServiceSetting?
+  var serviceOrigins = ServiceOrigins()
+}
+
+/// The places that decided how an upstream is restarted.
+struct ServiceOrigins: Sendable {
+  var manager = Origin.builtIn
+  var preload = Origin.builtIn
+  var timeout = Origin.builtIn
 }

@@ -5,7 +5,9 @@ import YAML
 
 extension Configuration {
   /// The effective configuration as a galaxy-lb.yml, every key of it in a fixed order, with the place that decided
-  /// each value as a comment behind it. Read again as a file in the working directory it gives the same settings.
+  /// each value as a comment behind it. Read again as a file in the working directory it gives the same settings, but
+  /// for what only Galaxy's configuration says: where the version on disk stands. Passwords are not shown, and a file
+  /// in which one is missing is refused.
   var text: String {
     var writer = ConfigurationWriter(configuration: self)
     writer.write()
@@ -13,11 +15,12 @@ extension Configuration {
   }
 }
 
-private struct ConfigurationWriter {
+/// Writes the lines of `Configuration.text`.
+struct ConfigurationWriter {
   let configuration: Configuration
   var lines: [String] = []
 
-  private var settings: Settings { configuration.settings }
+  var settings: Settings { configuration.settings }
 
   mutating func write() {
     for file in configuration.galaxyFiles {
@@ -26,8 +29,11 @@ private struct ConfigurationWriter {
     list("listen", settings.listen.map { scalar($0.description) })
     line("threads", String(settings.threads))
     writeControl()
+    let folder = settings.stateDirectory.map { scalar($0 == "off" ? "./off" : $0) }
+    line("state_directory", folder ?? "off")
     line("user", settings.runAs.map { scalar($0.userName) })
     line("group", settings.runAs.map { scalar($0.groupName) })
+    writeHooks()
     lines.append("pools:")
     for pool in configuration.pools { write(pool) }
     lines.append("routes:")
@@ -70,30 +76,52 @@ private struct ConfigurationWriter {
   private mutating func write(_ pool: ConfiguredPool) {
     lines.append("  \(scalar(pool.settings.name)):\(remark(pool.origin))")
     if let manager = pool.processManager { lines.append("    # process manager: \(comment(manager))") }
-    var section = ""
-    for key in PoolKey.all {
-      guard let value = text(of: key.field, pool.settings) else { continue }
-      let remark = remark(pool.origins[key.name] ?? .builtIn)
-      if let name = key.nameInSection {
-        if key.section != section { lines.append("    \(key.section):") }
-        lines.append("      \(name): \(value)\(remark)")
-      } else {
-        lines.append("    \(key.name): \(value)\(remark)")
-      }
-      section = key.section
+    if let source = pool.restart.versionSource {
+      lines.append("    # version of the code on disk: \(comment(source.description))")
     }
+    writeOptions(of: pool)
     lines.append("    upstreams:")
-    for (upstream, details) in zip(pool.settings.upstreams, pool.details) {
+    for (index, (upstream, details)) in zip(pool.settings.upstreams, pool.details).enumerated() {
       lines.append("      - name: \(scalar(upstream.name))\(remark(details.origin))")
-      if let service = details.service { lines.append("        # service: \(comment(service))") }
       lines.append("        address: \(scalar(upstream.endpoint.description))")
       lines.append("        weight: \(upstream.weight)")
       lines.append("        backup: \(upstream.backup)")
       let limit = upstream.maximumConnections.map(String.init) ?? "none"
       let origin = details.limitOrigin ?? pool.origins["max_connections"] ?? .builtIn
       lines.append("        max_connections: \(limit)\(remark(origin))")
+      if pool.restart.services.indices.contains(index) {
+        write(pool.restart.services[index], details.serviceOrigins)
+      }
     }
   }
+
+  /// What the pool has of `PoolKey.all`, each key below its sections.
+  private mutating func writeOptions(of pool: ConfiguredPool) {
+    let draft = PoolDraft(pool.settings, restart: RestartDraft(pool))
+    var last: [Substring] = []
+    for key in PoolKey.all {
+      // A section that is off has nothing in it.
+      if let section = PoolKey.all.first(where: { key.name.hasPrefix($0.name + ".") }),
+        case .section(let isOn) = section.field, !draft[keyPath: isOn]
+      {
+        continue
+      }
+      guard let value = text(of: key.field, draft) else { continue }
+      let path = key.name.split(separator: ".")
+      for depth in path.indices.dropLast() where path[...depth] != last.prefix(depth + 1) {
+        let section = path[...depth].joined(separator: ".")
+        // Only those that can be off have a place of their own.
+        let mark = PoolKey.named(section) == nil ? "" : remark(pool.origins[section] ?? .builtIn)
+        lines.append("\(indent(depth))\(path[depth]):\(mark)")
+      }
+      let origin = pool.origins[key.name] ?? .builtIn
+      lines.append("\(indent(path.count - 1))\(path[path.count - 1]): \(value)\(remark(origin))")
+      last = path
+    }
+  }
+
+  /// In front of what a pool has, so many sections deep.
+  private func indent(_ depth: Int) -> String { String(repeating: "  ", count: depth + 2) }
 
   private mutating func write(_ route: Sourced<Route>) {
     lines.append("  - host: \(scalar(route.value.host.text))\(remark(route.origin))")
@@ -101,22 +129,30 @@ private struct ConfigurationWriter {
     lines.append("    pool: \(scalar(route.value.pool))")
   }
 
-  /// Nil for what is written with each upstream.
-  private func text(of field: PoolKey.Field, _ pool: PoolSettings) -> String? {
+  /// Nil for what is written elsewhere: with each upstream, or as the keys of a section that is not off.
+  private func text(of field: PoolKey.Field, _ pool: PoolDraft) -> String? {
     switch field {
-    case .balance: return BalanceWord(pool.balance).rawValue
+    case .balance: return pool.balance.rawValue
     case .hashOn:
-      guard case .hash(let key) = pool.balance else { return "null" }
+      guard case .hash(let key) = pool.settings.balance else { return "null" }
       return scalar(key.text)
     case .maximumConnections: return nil
     case .boolean(let path): return String(pool[keyPath: path])
     case .duration(let path, _): return Notation.duration.text(pool[keyPath: path])
+    case .optionalDuration(let path, _): return pool[keyPath: path].map(Notation.duration.text) ?? "null"
     case .number(let path, _): return String(pool[keyPath: path])
     case .size(let path, _): return Notation.size.text(Int64(pool[keyPath: path]))
     case .path(let path): return scalar(pool[keyPath: path])
     case .statuses(let path):
       let statuses = pool[keyPath: path]
       return statuses.count == 1 ? "\(statuses.lowerBound)" : "\(statuses.lowerBound)-\(statuses.upperBound)"
+    case .upstreams(let path, _):
+      switch pool[keyPath: path] {
+      case .number(let number): return String(number)
+      case .percent(let part): return "\(part)%"
+      }
+    case .shares(let path): return "[\(pool[keyPath: path].map(String.init).joined(separator: ", "))]"
+    case .section(let path): return pool[keyPath: path] ? nil : "off"
     }
   }
 
@@ -147,10 +183,10 @@ private struct ConfigurationWriter {
     lines += values.map { "  - \($0)" }
   }
 
-  private func remark(_ origin: Origin) -> String { "  # \(comment(origin.description))" }
+  func remark(_ origin: Origin) -> String { "  # \(comment(origin.description))" }
 
   /// Text of others in a comment, which ends where a line ends.
-  private func comment(_ text: String) -> String {
+  func comment(_ text: String) -> String {
     var line = LogLine(prefix: "")
     line.append(message: text)
     return String(decoding: line.bytes, as: UTF8.self)
@@ -158,7 +194,7 @@ private struct ConfigurationWriter {
 }
 
 /// `text` as a YAML scalar that every reader takes for a string: plain if that is beyond doubt, else quoted.
-private func scalar(_ text: String) -> String {
+func scalar(_ text: String) -> String {
   let words = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"]
   let isPlain =
     text.utf8.allSatisfy { byte in

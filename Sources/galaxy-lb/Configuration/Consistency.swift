@@ -8,6 +8,7 @@ func checkConsistency(_ configuration: Configuration, into diagnostics: inout Di
   checkAddresses(configuration, into: &diagnostics)
   checkNames(configuration.pools, into: &diagnostics)
   checkFolders(configuration, into: &diagnostics)
+  checkRestarts(configuration, into: &diagnostics)
   checkDescriptors(configuration, into: &diagnostics)
 }
 

@@ -42,16 +42,34 @@ extension ConfiguredPool {
     // It is known to be a Galaxy: it answers at that path, and is back soon when it was restarted.
     settings.health.isProbed = true
     settings.hold.time = 30_000
+    var restart = PoolRestart(
+      services: galaxy.gunicorns.map { gunicorn in
+        UpstreamService(
+          manager: manager.serviceManager, unit: gunicorn.unit, isPreloaded: gunicorn.preload.value,
+          restartTimeout: gunicorn.restartMilliseconds)
+      })
+    restart.versionSource = galaxy.versionSource
     self.init(
       settings: settings,
+      restart: restart,
       origin: galaxy.name.origin.orWhole(galaxy.origin),
       details: galaxy.gunicorns.map { gunicorn in
         UpstreamDetails(
           origin: gunicorn.bind.origin.orWhole(gunicorn.origin),
-          service: "\(manager.keyword) \(gunicorn.unit)")
+          serviceOrigins: ServiceOrigins(
+            manager: galaxy.processManager.origin.orWhole(galaxy.origin), preload: gunicorn.preload.origin,
+            timeout: gunicorn.restartTimeout.origin))
       },
       urlPrefix: galaxy.urlPrefix.value,
       processManager: manager.place)
+  }
+}
+
+extension GunicornService {
+  /// Its `restart_timeout`, within what is allowed here.
+  fileprivate var restartMilliseconds: Int64 {
+    let allowed = PoolKey.restartTimeout
+    return min(max(Int64(restartTimeout.value) * 1000, allowed.lowerBound), allowed.upperBound)
   }
 }
 

@@ -28,6 +28,7 @@ extension Configuration {
     applyPoolOptions(into: &diagnostics)
     if settings.listen.isEmpty, origins["listen"] == nil { settings.listen = [Settings.defaultListen] }
     if origins["threads"] == nil { settings.threads = Settings.defaultThreads }
+    if origins["state_directory"] == nil { takeDefaultStateDirectory() }
     routes = resolvedRoutes(routes, pools: pools, into: &diagnostics)
     checkConsistency(self, into: &diagnostics)
     settings.pools = pools.map(\.settings)

@@ -15,26 +15,36 @@ struct PoolAdjustment: Sendable {
   let name: String
   let origin: Origin
   let options: [PoolOption]
+  /// How its upstreams are restarted.
+  let service: ServiceSetting?
 }
 
-/// Reads one of `PoolKey.sections`.
+/// Reads a key or a section of `PoolKey.all`.
 ///
 /// - Parameters:
-///   - section: the key, `balance` or `health`.
+///   - name: `balance`, `health` or `restart.drain`.
 ///   - owner: whose it is, for messages: `pools.main.` or nothing.
+///   - others: keys of the section that are read elsewhere.
 func readPoolOptions(
-  _ section: String, _ node: Node, of owner: String = "", into diagnostics: inout Diagnostics
+  _ name: String, _ node: Node, of owner: String = "", besides others: [String] = [],
+  into diagnostics: inout Diagnostics
 ) -> [PoolOption] {
-  let keys = PoolKey.all.filter { $0.section == section }
-  if let key = keys.first, key.nameInSection == nil {
-    return [key.read(node, of: owner, into: &diagnostics)].compactMap { $0 }
+  var options: [PoolOption] = []
+  if let key = PoolKey.named(name) {
+    guard let option = key.read(node, of: owner, into: &diagnostics) else { return [] }
+    options.append(option)
+    // A section that is off has nothing in it.
+    if case .scalar = node.content { return options }
   }
-  let names = keys.compactMap(\.nameInSection)
-  guard let mapping = node.mapping(owner + section, known: names, into: &diagnostics) else { return [] }
-  return zip(keys, names).compactMap { key, name in
-    guard let value = mapping[name], !value.isNull else { return nil }
-    return key.read(value, of: owner, into: &diagnostics)
+  let names = PoolKey.names(in: name)
+  guard !names.isEmpty,
+    let mapping = node.mapping(owner + name, known: names + others, into: &diagnostics)
+  else { return options }
+  for part in names {
+    guard let value = mapping[part], !value.isNull else { continue }
+    options += readPoolOptions("\(name).\(part)", value, of: owner, into: &diagnostics)
   }
+  return options
 }
 
 extension PoolKey {
@@ -52,25 +62,35 @@ extension PoolKey {
       let limit = node.connectionLimit(key, into: &diagnostics)
       return option(node, limit) { $0.maximumConnections = $1.number }
     case .boolean(let path):
-      return option(node, node.boolean(key, into: &diagnostics)) { $0.settings[keyPath: path] = $1 }
+      return option(node, node.boolean(key, into: &diagnostics)) { $0[keyPath: path] = $1 }
     case .duration(let path, let allowed):
       let time = node.quantity(key, .duration, in: allowed, into: &diagnostics)
-      return option(node, time) { $0.settings[keyPath: path] = $1 }
+      return option(node, time) { $0[keyPath: path] = $1 }
+    case .optionalDuration(let path, let allowed):
+      let time = node.quantity(key, .duration, in: allowed, into: &diagnostics)
+      return option(node, time) { $0[keyPath: path] = $1 }
     case .number(let path, let allowed):
       let number = node.integer(key, in: allowed, into: &diagnostics)
-      return option(node, number) { $0.settings[keyPath: path] = $1 }
+      return option(node, number) { $0[keyPath: path] = $1 }
     case .size(let path, let allowed):
       let size = node.quantity(key, .size, in: allowed, into: &diagnostics)
-      return option(node, size) { $0.settings[keyPath: path] = Int($1) }
+      return option(node, size) { $0[keyPath: path] = Int($1) }
     case .path(let path):
       let text = node.converted(key, expecting: pathRule, into: &diagnostics) {
         isPath($0, withQuery: true) ? $0 : nil
       }
-      return option(node, text) { $0.settings[keyPath: path] = $1 }
+      return option(node, text) { $0[keyPath: path] = $1 }
     case .statuses(let path):
       let expected = "a status such as 200, or a range such as 200-299, from 200 to 599"
       let statuses = node.converted(key, expecting: expected, into: &diagnostics, by: statusRange)
-      return option(node, statuses) { $0.settings[keyPath: path] = $1 }
+      return option(node, statuses) { $0[keyPath: path] = $1 }
+    case .upstreams(let path, let allowed):
+      let quantity = node.upstreamQuantity(key, in: allowed, into: &diagnostics)
+      return option(node, quantity) { $0[keyPath: path] = $1 }
+    case .shares(let path):
+      return option(node, node.shares(key, into: &diagnostics)) { $0[keyPath: path] = $1 }
+    case .section(let path):
+      return option(node, node.isSectionOn(key, into: &diagnostics)) { $0[keyPath: path] = $1 }
     }
   }
 
@@ -134,8 +154,11 @@ extension Configuration {
   mutating func applyPoolOptions(into diagnostics: inout Diagnostics) {
     for index in pools.indices {
       let name = pools[index].settings.name
-      let own = pools[index].options + adjustments.filter { $0.name == name }.flatMap(\.options)
+      let adjustments = adjustments.filter { $0.name == name }
+      let own = pools[index].options + adjustments.flatMap(\.options)
       pools[index].apply(poolOptions, own, into: &diagnostics)
+      pools[index].service = pools[index].service ?? adjustments.compactMap(\.service).last
+      pools[index].resolveServices(into: &diagnostics)
     }
     let hashes = pools.contains { BalanceWord($0.settings.balance) == .hash }
     if !hashes, let option = poolOptions.last(where: { $0.key == "hash_on" }) {
@@ -158,7 +181,7 @@ extension ConfiguredPool {
   fileprivate mutating func apply(
     _ common: [PoolOption], _ own: [PoolOption], into diagnostics: inout Diagnostics
   ) {
-    var draft = PoolDraft(settings)
+    var draft = PoolDraft(settings, restart: RestartDraft(self))
     for option in common + own {
       option.apply(&draft)
       origins[option.key] = option.origin
@@ -171,6 +194,10 @@ extension ConfiguredPool {
       case .randomTwo: .randomTwo
       case .hash: .hash(draft.hashOn)
       }
+    restart.policy = draft.restart.policy
+    restart.policy.probation = draft.restart.hasProbation ? draft.restart.probation : nil
+    restart.probeTimeout = draft.restart.probeTimeout
+    restartTimeout = draft.restart.timeout
     for index in settings.upstreams.indices where details[index].limitOrigin == nil {
       settings.upstreams[index].maximumConnections = draft.maximumConnections
     }

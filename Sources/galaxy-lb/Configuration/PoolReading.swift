@@ -19,18 +19,23 @@ func readPools(
       continue
     }
     let key = "pools.\(name)"
-    let known = ["upstreams"] + PoolKey.sections
+    let known = ["upstreams", "service"] + PoolKey.sections
     guard let mapping = entry.value.mapping(key, known: known, into: &diagnostics) else { continue }
     let options = PoolKey.sections.flatMap { section -> [PoolOption] in
       guard let value = mapping[section], !value.isNull else { return [] }
-      return readPoolOptions(section, value, of: key + ".", into: &diagnostics)
+      let hooks = section == "restart" ? rejectHooks(value, of: key, into: &diagnostics) : []
+      return readPoolOptions(section, value, of: key + ".", besides: hooks, into: &diagnostics)
+    }
+    let service = mapping["service"].flatMap { node in
+      node.isNull ? nil : ServiceSetting(node, "\(key).service", in: folder, into: &diagnostics)
     }
     if let list = mapping["upstreams"], !list.isNull {
       var pool = readPool(name, list, at: origin, in: folder, into: &diagnostics)
       pool.options = options
+      pool.service = service
       pools.append(pool)
     } else {
-      adjustments.append(PoolAdjustment(name: name, origin: origin, options: options))
+      adjustments.append(PoolAdjustment(name: name, origin: origin, options: options, service: service))
     }
   }
   return (pools, adjustments)
@@ -69,7 +74,8 @@ private func readPool(
   return pool
 }
 
-/// Reads one upstream: an address, or a mapping with `address`, `name`, `weight`, `backup` and `max_connections`.
+/// Reads one upstream: an address, or a mapping with `address`, `name`, `weight`, `backup`, `max_connections` and
+/// `service`.
 private struct UpstreamReader {
   let key: String
   let folder: String
@@ -84,7 +90,7 @@ private struct UpstreamReader {
         UpstreamDetails(origin: node.origin, nameIsDerived: true)
       )
     }
-    let known = ["address", "name", "weight", "backup", "max_connections"]
+    let known = ["address", "name", "weight", "backup", "max_connections", "service"]
     guard let mapping = node.mapping(key, known: known, into: &diagnostics) else { return nil }
     let endpoint = mapping["address"].flatMap { address($0, into: &diagnostics) }
     if mapping["address"] == nil {
@@ -115,6 +121,9 @@ private struct UpstreamReader {
     {
       upstream.maximumConnections = limit.number
       details.limitOrigin = value.origin
+    }
+    if let value = mapping["service"], !value.isNull {
+      details.service = ServiceSetting(value, "\(key).service", in: folder, into: &diagnostics)
     }
     return endpoint == nil ? nil : (upstream, details)
   }

@@ -7,8 +7,10 @@ import YAML
 /// A key without a value has its default. Relative paths in the file are relative to the file's folder.
 struct SettingsFile {
   static let keys = [
-    "listen", "threads", "control", "control_group", "metrics", "user", "group", "galaxy", "pools", "balance",
-    "hash_on", "slow_start", "max_connections", "health", "hold", "routes", "timeouts", "limits",
+    "listen", "threads", "control", "control_group", "metrics", "state_directory", "user", "group", "galaxy",
+    "pools",
+    "balance", "hash_on", "slow_start", "max_connections", "health", "hold", "restart", "routes", "timeouts",
+    "limits",
     "trusted_proxies", "identity_headers", "access_log", "log_level", "defer_accept",
   ]
 
@@ -66,6 +68,10 @@ struct SettingsFile {
         configuration.settings.metrics = Endpoint(
           reading: text, as: .listener, in: folder, at: node.origin, into: &diagnostics)
       }
+    case "state_directory":
+      if let text = node.text(key, expecting: "the path of a folder, or off", into: &diagnostics) {
+        configuration.settings.stateDirectory = text == "off" ? nil : resolve(text, in: folder)
+      }
     case "galaxy":
       for element in node.oneOrMore(key, expecting: "a path or a list of paths", into: &diagnostics) ?? [] {
         if let path = element.text(key, expecting: "the path of a file", into: &diagnostics) {
@@ -74,6 +80,10 @@ struct SettingsFile {
       }
     case "pools":
       (configuration.pools, configuration.adjustments) = readPools(node, in: folder, into: &diagnostics)
+    case "restart":
+      configuration.poolOptions += readPoolOptions(key, node, besides: ["hooks"], into: &diagnostics)
+      configuration.settings.restartHooks = readRestartHooks(
+        node, in: folder, origins: &configuration.origins, into: &diagnostics)
     case _ where PoolKey.sections.contains(key):
       configuration.poolOptions += readPoolOptions(key, node, into: &diagnostics)
     case "routes": configuration.routes = readRoutes(node, into: &diagnostics)
