@@ -8,6 +8,8 @@ public struct FileStatus: Sendable {
   public let inode: UInt64
   /// The user that owns it.
   public let owner: UInt32
+  /// When its content was changed, in nanoseconds of the file system's clock; for a socket, when it was bound.
+  public let modified: Int64
 
   /// Nil when the path names nothing, or something that this process may not look at.
   public init?(of path: String) {
@@ -16,6 +18,7 @@ public struct FileStatus: Sendable {
     mode = status.st_mode
     inode = UInt64(status.st_ino)
     owner = status.st_uid
+    modified = Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec)
   }
 
   public var isFolder: Bool { clinux_is_directory(mode) != 0 }
@@ -82,4 +85,39 @@ public func readFile(_ path: String, atMost limit: Int) -> [UInt8]? {
     }
   }
   return isReadable ? bytes : nil
+}
+
+/// Puts a file in place as a whole or not at all: it is written and forced to the disk under another name first
+/// (fsync(2), rename(2)). The folder has to be there.
+///
+/// - Parameter mode: who may do what with it (chmod(2)).
+public func writeFile(_ path: String, _ bytes: [UInt8], mode: UInt32) throws(SystemError) {
+  let draft = "\(path).\(getpid()).new"
+  do throws(SystemError) {
+    // Whoever may write to the folder could have put a link there.
+    let flags = O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC
+    let file = Descriptor(owning: try retryingInterrupts("open") { open(draft, flags, mode_t(mode)) })
+    var done = 0
+    while done < bytes.count {
+      done += try retryingInterrupts("write") {
+        bytes.withUnsafeBytes { Glibc.write(file.number, $0.baseAddress! + done, bytes.count - done) }
+      }
+    }
+    _ = try retryingInterrupts("fsync") { fsync(file.number) }
+    _ = try retryingInterrupts("rename") { rename(draft, path) }
+  } catch {
+    unlink(draft)
+    throw error
+  }
+}
+
+/// Makes a folder with all that are missing above it.
+public func makeFolders(_ path: String, mode: UInt32) throws(SystemError) {
+  guard mkdir(path, mode_t(mode)) != 0 else { return }
+  if errno == EEXIST, FileStatus(of: path)?.isFolder == true { return }
+  guard errno == ENOENT, let slash = path.lastIndex(of: "/"), slash > path.startIndex else {
+    throw .last("mkdir")
+  }
+  try makeFolders(String(path[..<slash]), mode: mode)
+  guard mkdir(path, mode_t(mode)) == 0 || errno == EEXIST else { throw .last("mkdir") }
 }

@@ -26,6 +26,11 @@ public struct Thread: ~Copyable {
     pthread_join(handle, nil)
   }
 
+  /// Lets it end by itself.
+  public consuming func detach() {
+    pthread_detach(handle)
+  }
+
   fileprivate final class Start: Sendable {
     let body: @Sendable () -> Void
     init(_ body: @escaping @Sendable () -> Void) { self.body = body }

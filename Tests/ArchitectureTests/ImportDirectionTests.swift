@@ -11,8 +11,8 @@ private let allowedImports: [String: Set<String>] = [
   "YAML": ["CLibYAML"],
   "XML": ["CExpat"],
   "UpstreamPool": ["EventLoop", "HTTP1", "SystemCalls"],
-  // HTTP1 for the answers of supervisor.
-  "GravityRestart": ["HTTP1", "XML", "YAML", "SystemCalls"],
+  // HTTP1 for the answers of supervisor and gunicorn, JSON for the version that Galaxy tells.
+  "GravityRestart": ["HTTP1", "JSON", "XML", "YAML", "SystemCalls"],
   "galaxy-lb": [
     "GravityRestart", "UpstreamPool", "HTTP1", "EventLoop", "JSON", "YAML", "SystemCalls", "CLinux",
   ],

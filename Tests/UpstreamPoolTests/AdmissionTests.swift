@@ -17,7 +17,7 @@ import Testing
         calls.wrappingAdd(1, ordering: .relaxed)
         if arriving { pool.line.arrive(waited: 0) }
       }
-      for _ in 0..<requests { _ = try #require(pool.line.join(owner: 0, bytes: 1)) }
+      for _ in 0..<requests { _ = try #require(pool.line.join(owner: 0, bytes: 1, since: 0)) }
     }
 
     var called: Int { calls.load(ordering: .relaxed) }

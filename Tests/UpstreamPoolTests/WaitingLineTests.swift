@@ -59,10 +59,10 @@ import Testing
     #expect(line.leave(third))
     #expect(line.oldestWait(now: 100) == 30)
     #expect(line.oldestWait(now: 60) == 0, "the clock of another thread may be a little behind")
-    line.admit { 1 }
+    line.admit { room(1) }
     #expect(line.oldestWait(now: 100) == 10)
     #expect(!line.leave(first))
-    line.admit { 2 }
+    line.admit { room(2) }
     #expect(line.isOccupied && line.oldestWait(now: 100) == nil, "the last one is on its way")
   }
 

@@ -34,6 +34,9 @@ public struct UpstreamService: Hashable, Sendable {
     self.isPreloaded = isPreloaded
     self.restartTimeout = restartTimeout
   }
+
+  /// Whether a restart makes another process or lets the master replace its workers.
+  public var method: RestartMethod { manager?.method ?? .replace }
 }
 
 /// What restarts a service, and where to reach it.

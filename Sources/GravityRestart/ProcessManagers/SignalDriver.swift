@@ -13,16 +13,27 @@ public struct SignalDriver: ProcessManagerDriver {
 
   /// How the master is found.
   public enum Source: Hashable, Sendable {
-    /// The process that listens on the upstream's unix socket (SO_PEERCRED, unix(7)).
+    /// The process that listens on the upstream's unix socket (SO_PEERCRED, unix(7)), or the master of that worker.
     case listener
     /// The file that gunicorn writes with `--pid`.
     case file(String)
   }
 
-  private let source: Source
+  /// What is known beforehand.
+  private enum Knowledge: Hashable {
+    case source(Source)
+    case process(Int32)
+  }
+
+  private let knowledge: Knowledge
 
   public init(_ source: Source) {
-    self.source = source
+    knowledge = .source(source)
+  }
+
+  /// - Parameter process: the master, which a process manager has started.
+  init(process: Int32) {
+    knowledge = .process(process)
   }
 
   /// A master with what is known of it, or that there is none, and why.
@@ -35,9 +46,10 @@ public struct SignalDriver: ProcessManagerDriver {
   private static let busyPause = Duration.milliseconds(20)
 
   public func checkAccess(within limit: WaitLimit) throws(ProcessManagerError) -> ManagerAccess {
-    switch source {
-    case .listener: ManagerAccess(description: "HUP to the gunicorn behind the upstream's socket")
-    case .file(let path): ManagerAccess(description: "HUP to the gunicorn that \(path) names")
+    switch knowledge {
+    case .source(.listener): ManagerAccess(description: "HUP to the gunicorn behind the upstream's socket")
+    case .source(.file(let path)): ManagerAccess(description: "HUP to the gunicorn that \(path) names")
+    case .process(let number): ManagerAccess(description: "HUP to the gunicorn of process \(number)")
     }
   }
 
@@ -85,8 +97,8 @@ public struct SignalDriver: ProcessManagerDriver {
   ) throws(ProcessManagerError) -> Search {
     let process: Int32
     let place: String
-    switch source {
-    case .listener:
+    switch knowledge {
+    case .source(.listener):
       guard case .unix(let path) = target.endpoint else {
         throw ProcessManagerError(
           .unsupported, "who listens at \(target.endpoint) can't be told, it is no unix socket",
@@ -97,7 +109,7 @@ public struct SignalDriver: ProcessManagerDriver {
       case .success(let found): process = found
       case .failure(let absence): return .none(absence.reason)
       }
-    case .file(let path):
+    case .source(.file(let path)):
       place = path
       guard let bytes = readFile(path, atMost: 64) else { return .none("there is no pid file \(path)") }
       let text = String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isWhitespace)
@@ -106,6 +118,9 @@ public struct SignalDriver: ProcessManagerDriver {
           .wrongProcess, "\(path) holds no process number",
           advice: "name the file that gunicorn writes with --pid")
       }
+      process = number
+    case .process(let number):
+      place = "its process manager"
       process = number
     }
     guard process > 1, process != getpid() else {
@@ -129,6 +144,8 @@ public struct SignalDriver: ProcessManagerDriver {
     }
     switch GunicornMaster.role(of: record.arguments, parent: ProcessRecord(of: record.parent)?.arguments) {
     case .master: break
+    // Workers on asyncio call listen(2) again, so the peer of a connection is the one that has started last.
+    case .worker where knowledge == .source(.listener): return try check(record.parent, place)
     case .worker:
       throw Self.wrong(process, place, "it is a worker of gunicorn's, \(record.parent) is its master")
     case .other: throw Self.wrong(process, place, "it is no gunicorn: '\(record.arguments.first ?? "")'")

@@ -6,7 +6,7 @@ public struct PreflightFacts: Hashable, Sendable {
     case stopped
     /// It does not start, in the process manager's words.
     case failed(String)
-    /// The process manager does not know the name.
+    /// The process manager does not know the name, in its words.
     case unknown(String)
     case managerUnreachable(String)
     /// The process manager can be reached, but not be told anything.
@@ -105,8 +105,8 @@ extension RestartPlan {
       "\(name(upstream)) is stopped; start it, or bring it up with --start-if-stopped"
     case .failed(let upstream, let reason):
       "\(name(upstream)) does not start (\(reason)); repair it, or try again with --start-if-stopped"
-    case .unknownUnit(let upstream, let unit):
-      "\(name(upstream)): the process manager does not know \(unit); run galaxyctl update, or correct the name"
+    case .unknownUnit(let upstream, let reason):
+      "\(name(upstream)): \(reason); run galaxyctl update, or correct the name"
     case .managerUnreachable(let upstream, let reason):
       "\(name(upstream)): the process manager can't be reached (\(reason))"
     case .forbidden(let upstream, let reason):

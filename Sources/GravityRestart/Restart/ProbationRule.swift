@@ -21,7 +21,8 @@ public struct ProbationRule: Hashable, Sendable {
   public var shares = [10, 50]
   /// Milliseconds that a step takes at least.
   public var duration: Int64 = 10_000
-  /// Milliseconds after which a step is judged by what there is.
+  /// Milliseconds after which a step is judged by what there is. While the others have fewer requests than
+  /// `minimumRequests`, it is `duration`.
   public var longestDuration: Int64 = 30_000
   /// Fewer say nothing before the step is over.
   public var minimumRequests = 20
@@ -51,7 +52,9 @@ public struct ProbationRule: Hashable, Sendable {
   ///
   /// - Parameter elapsed: milliseconds since the step began.
   public func verdict(own: TrafficSample, others: TrafficSample, elapsed: Int64) -> Verdict {
-    let isOver = elapsed >= longestDuration
+    // Where the others have as good as nothing to do, a longer wait would not show more.
+    let isQuiet = elapsed >= duration && others.requests < minimumRequests
+    let isOver = elapsed >= longestDuration || isQuiet
     let saysEnough = own.requests >= minimumRequests
     guard saysEnough || isOver else { return .undecided }
     if hasTooManyErrors(own, others) { return .failed(.errors(own: own, others: others)) }

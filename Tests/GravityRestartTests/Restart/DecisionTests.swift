@@ -107,6 +107,15 @@ import Testing
   /// (own, others, elapsed) and the verdict, with the rule's defaults: 20 requests, 10 to 30 s, 5 points, three times
   /// the latency and 250 ms.
   static let table: [(Sample, Sample, Int64, ProbationRule.Verdict)] = [
+    // Where nobody has much to do a step takes its least time, and what there is counts.
+    (Sample(), Sample(), 9_999, .undecided),
+    (Sample(), Sample(), 10_000, .passed),
+    (Sample(requests: 3), Sample(requests: 19), 10_000, .passed),
+    (Sample(requests: 3), Sample(requests: 20), 10_000, .undecided),
+    (
+      Sample(requests: 3, failures: 2), Sample(requests: 19), 10_000,
+      errors(Sample(requests: 3, failures: 2), Sample(requests: 19))
+    ),
     // Too little to say anything, until it is over.
     (Sample(requests: 19), Sample(requests: 99), 29_999, .undecided),
     (Sample(requests: 19), Sample(requests: 99), 30_000, .passed),

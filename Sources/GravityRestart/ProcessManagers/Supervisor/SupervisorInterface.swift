@@ -18,13 +18,12 @@ struct SupervisorInterface: Sendable {
   func call(
     _ method: String, _ parameters: [XMLRPCCall.Parameter] = [], within limit: WaitLimit
   ) throws(ProcessManagerError) -> Answer {
-    let post = HTTPPost(
+    let post = HTTPCall(
       endpoint: endpoint, path: Self.path, fields: credentials.map { [$0.fieldLine] } ?? [],
-      contentType: "text/xml",
-      content: XMLRPCCall(method: method, parameters: parameters).document,
+      content: ("text/xml", XMLRPCCall(method: method, parameters: parameters).document),
       responseLimit: XMLRPCAnswer.limits.bytes)
-    let response: HTTPPost.Response
-    do throws(HTTPPost.Failure) {
+    let response: HTTPCall.Response
+    do throws(HTTPCall.Failure) {
       response = try post.send(within: limit)
     } catch {
       throw explain(error, method)
@@ -83,7 +82,7 @@ struct SupervisorInterface: Sendable {
     }
   }
 
-  private func explain(_ failure: HTTPPost.Failure, _ method: String) -> ProcessManagerError {
+  private func explain(_ failure: HTTPCall.Failure, _ method: String) -> ProcessManagerError {
     let start = "start it (`galaxyctl start` does), or correct the place of its socket"
     switch failure {
     case .notConnected(let error):

@@ -2,7 +2,7 @@ import Glibc
 import HTTP1
 import SystemCalls
 
-extension HTTPPost {
+extension HTTPCall {
   private static let headLimits = HeadLimits(line: 4096, head: 16_384, fields: 64)
   private static let pieceSize = 16_384
 

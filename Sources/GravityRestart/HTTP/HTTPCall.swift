@@ -1,14 +1,14 @@
 import Glibc
 import SystemCalls
 
-/// One POST and its response, on a connection of its own, by a thread that may block.
-struct HTTPPost: Sendable {
+/// One request and its response, on a connection of its own, by a thread that may block.
+struct HTTPCall: Sendable {
   var endpoint: Endpoint
   var path: String
   /// Field lines beside those that every request has, as `Name: value`.
   var fields: [String] = []
-  var contentType: String
-  var content: [UInt8]
+  /// What is sent by POST, and of which type; nil for a GET.
+  var content: (type: String, bytes: [UInt8])?
   /// How many bytes the response's content may have.
   var responseLimit: Int
 
@@ -44,10 +44,12 @@ struct HTTPPost: Sendable {
   }
 
   private var request: [UInt8] {
+    let method = content == nil ? "GET" : "POST"
+    let described = content.map { ["Content-Type: \($0.type)", "Content-Length: \($0.bytes.count)"] } ?? []
     let lines =
-      ["POST \(path) HTTP/1.1", "Host: localhost", "Connection: close", "Content-Type: \(contentType)"]
-      + ["Content-Length: \(content.count)", "User-Agent: galaxy-lb"] + fields + ["", ""]
-    return Array(lines.joined(separator: "\r\n").utf8) + content
+      ["\(method) \(path) HTTP/1.1", "Host: localhost", "Connection: close", "User-Agent: galaxy-lb"]
+      + described + fields + ["", ""]
+    return Array(lines.joined(separator: "\r\n").utf8) + (content?.bytes ?? [])
   }
 
   private func connect(within limit: WaitLimit) throws(Failure) -> Descriptor {
@@ -118,6 +120,22 @@ struct HTTPPost: Sendable {
       case .end: throw .lost("the connection ended")
       case .failed(let code): throw .lost(SystemError(call: "send", code: code).description)
       }
+    }
+  }
+}
+
+extension HTTPCall.Failure: CustomStringConvertible {
+  var description: String {
+    switch self {
+    case .notConnected(let error): "\(error)"
+    case .unresolvable(let reason): reason
+    case .pathTooLong(let count):
+      "the path of its socket has \(count) bytes, the system's limit is \(Endpoint.longestUnixPath)"
+    case .notAccepted: "takes no connection"
+    case .notAnswered: "no answer in time"
+    case .cancelled: "cancelled"
+    case .lost(let reason): reason
+    case .malformed(let reason): "no HTTP: \(reason)"
     }
   }
 }

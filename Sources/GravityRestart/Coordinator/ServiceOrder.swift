@@ -1,0 +1,152 @@
+import SystemCalls
+
+/// Carries out the order to restart one upstream, and watches what becomes of it. Blocks; belongs on a thread of its
+/// own.
+struct ServiceOrder: Sendable {
+  var target: RestartTarget
+  var service: UpstreamService
+  /// True when the workers are replaced and the master stays.
+  var isReload: Bool
+  /// Where it is noted that a unit is stopped and has to be started.
+  var notes: StoppedUnits
+
+  /// What is told while it goes on.
+  enum News: Sendable {
+    /// A new process was started, or the old workers are gone. The main process, where it is known.
+    case done(process: Int32?)
+    case refused(String)
+    case died(ProcessFailure)
+    /// What a command printed.
+    case output(String)
+    /// Something that people should know, and that changes nothing.
+    case remark(String)
+  }
+
+  /// A look at a unit that takes longer than this is given up; the next one may do better.
+  private static let lookTime = Duration.seconds(10)
+  /// So that the one who asked for the restart gives it up first.
+  private static let slack = Duration.seconds(1)
+  /// For a stop beyond the restart time-out.
+  private static let patienceWithStop = Duration.seconds(600)
+  private static let lookInterval = Duration.milliseconds(100)
+  /// So many looks in a row that fail while a unit is watched are worth a word.
+  private static let remarkableFailures = 5
+
+  /// Posts what happens until it is cancelled, the restart time-out has passed, or nothing more can be learnt.
+  func run(_ cancellation: Cancellation, post: (News) -> Void) {
+    let limit = WaitLimit(
+      until: .after(.milliseconds(service.restartTimeout) + Self.slack), cancellation: cancellation)
+    do throws(ProcessManagerError) {
+      let driver = try driver(within: limit)
+      // What is stopped is also started, however long the stop takes: given up in between it would stay down.
+      let isOneOrder = driver.restartSteps.count == 1
+      let patience = WaitLimit(until: .after(.milliseconds(service.restartTimeout) + Self.patienceWithStop))
+      let (step, before) = try give(driver, within: isOneOrder ? limit : patience, post)
+      watch(driver, StartWatch(step, before: before), before, within: limit, post)
+    } catch {
+      post(.refused("\(error)"))
+      if !error.output.isEmpty { post(.output(error.output)) }
+    }
+  }
+
+  /// A HUP goes to the master, even if it is a process manager that has started it.
+  private func driver(within limit: WaitLimit) throws(ProcessManagerError) -> any ProcessManagerDriver {
+    guard let manager = service.manager else {
+      throw ProcessManagerError(
+        .refused, "nothing is known that restarts it", advice: "name its service in the configuration")
+    }
+    let driver = manager.driver
+    guard isReload, !driver.restartSteps.contains(.reload) else { return driver }
+    let status = try driver.inspect(target, within: limit.atMost(Self.lookTime))
+    if let process = status.process { return SignalDriver(process: process) }
+    return SignalDriver(.listener)
+  }
+
+  /// Gives the orders. Answers the last one, and how the unit was right before it.
+  private func give(
+    _ driver: any ProcessManagerDriver, within limit: WaitLimit, _ post: (News) -> Void
+  ) throws(ProcessManagerError) -> (RestartStep, UnitStatus) {
+    var steps = driver.restartSteps[...]
+    let last = steps.removeLast()
+    for step in steps {
+      if step == .stop { notes.add(target).map { post(.remark($0)) } }
+      try perform(step, driver, within: limit, post)
+      if step == .stop { try awaitStop(driver, within: limit) }
+    }
+    let before = try driver.inspect(target, within: limit.atMost(Self.lookTime))
+    try perform(last, driver, within: limit, post)
+    notes.remove(target)
+    return (last, before)
+  }
+
+  private func perform(
+    _ step: RestartStep, _ driver: any ProcessManagerDriver, within limit: WaitLimit, _ post: (News) -> Void
+  ) throws(ProcessManagerError) {
+    let output = try driver.perform(step, on: target, within: limit)
+    if !output.isEmpty { post(.output(output)) }
+  }
+
+  private func awaitStop(_ driver: any ProcessManagerDriver, within limit: WaitLimit)
+    throws(ProcessManagerError)
+  {
+    while true {
+      let status = try driver.inspect(target, within: limit.atMost(Self.lookTime))
+      switch status.state {
+      case .stopped, .fatal, .missing, .unobservable: return
+      case .starting, .running, .stopping, .failing: break
+      }
+      guard rest(within: limit) else {
+        throw ProcessManagerError(
+          .timedOut, "\(target.unit) was told to stop and did not: \(status.description)",
+          advice: "look at its log; its process manager kills it when its stop time-out has passed")
+      }
+    }
+  }
+
+  private func watch(
+    _ driver: any ProcessManagerDriver, _ watch: StartWatch, _ before: UnitStatus, within limit: WaitLimit,
+    _ post: (News) -> Void
+  ) {
+    var watch = watch
+    var isDone = false
+    var failures = 0
+    repeat {
+      do throws(ProcessManagerError) {
+        let status = try driver.inspect(target, within: limit.atMost(Self.lookTime))
+        failures = 0
+        if status.state == .unobservable {
+          post(.done(process: nil))
+          return
+        }
+        let verdict = watch.judge(status)
+        if case .failed(let reason) = verdict { return post(.died(failure(status.state, reason))) }
+        if case .retrying(let reason) = verdict { return post(.died(.backOff(reason))) }
+        if !isDone, hasStarted(verdict, status, before) {
+          isDone = true
+          post(.done(process: status.process))
+        }
+      } catch {
+        if error.kind == .cancelled { return }
+        failures += 1
+        if failures == Self.remarkableFailures { post(.remark("\(target.upstream): \(error)")) }
+      }
+    } while rest(within: limit)
+  }
+
+  /// It answers as soon as it can, whether or not its process manager takes it for running yet (supervisor's
+  /// `startsecs`).
+  private func hasStarted(_ verdict: StartWatch.Verdict, _ status: UnitStatus, _ before: UnitStatus) -> Bool {
+    if case .started = verdict { return true }
+    return status.state == .starting && status.process != nil && status.run != before.run
+  }
+
+  private func failure(_ state: UnitState, _ reason: String) -> ProcessFailure {
+    state == .fatal ? .fatal(reason) : .exited(reason)
+  }
+
+  /// False when the limit has come.
+  private func rest(within limit: WaitLimit) -> Bool {
+    let end = try? pause(Self.lookInterval, within: limit)
+    return end != .cancelled && !limit.deadline.hasPassed
+  }
+}
