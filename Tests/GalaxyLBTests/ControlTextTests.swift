@@ -166,7 +166,7 @@ import UpstreamPool
   @Test func everyReasonHasAPlaceOfItsOwn() {
     #expect(EndReason.all.enumerated().allSatisfy { $0.offset == $0.element.number })
     #expect(Set(EndReason.all.map(\.name)).count == EndReason.all.count)
-    #expect(EndReason.all.count == 10 + Rejection.allCases.count + UpstreamFailure.allCases.count)
+    #expect(EndReason.all.count == 11 + Rejection.allCases.count + UpstreamFailure.allCases.count)
   }
 
   @Test func countsEachAlone() {

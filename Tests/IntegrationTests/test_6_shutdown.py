@@ -1,10 +1,16 @@
 """Section 6: how the proxy itself stops (rule 38)."""
 
 import signal
+import threading
 
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect as websocket_connect
+from websockets.sync.server import serve as websocket_serve
+from websockets.sync.server import unix_serve as websocket_unix_serve
 
 from harness import message
+from harness.addresses import connect, is_unix, socket_address
 from harness.client import get, post
 from harness.stream import eventually
 from harness.upstream import echo, serve
@@ -125,6 +131,38 @@ def test_silent_event_stream_does_not_hold_the_stop_up(start):
     wire.program.send_signal(wire.proxy.graceful_signal())
     assert client.read_response(b"GET").body == b""
     assert wire.program.child.wait(15) == 0
+
+
+def test_sigterm_closes_websockets(start):
+    """Rule 38: both ends are told with a Close frame (RFC 6455 7.4.1), and nothing is left to wait for."""
+    address = start.address()
+    codes = []
+
+    def handler(socket):
+        for text in socket:
+            socket.send(text)
+        codes.append(socket.protocol.close_code)
+    if is_unix(address):
+        server = websocket_unix_serve(handler, address[5:])
+    else:
+        server = websocket_serve(handler, *socket_address(address)[1])
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        wire = start(upstreams=0, addresses=[address])
+        uri = f"ws://{wire.proxy.address}/chat"
+        with websocket_connect(uri, sock=connect(wire.proxy.address), proxy=None) as socket:
+            socket.send("before")
+            assert socket.recv(10) == "before"
+            wire.program.send_signal(wire.proxy.graceful_signal())
+            with pytest.raises(ConnectionClosed) as closed:
+                socket.recv(10)
+            assert closed.value.rcvd.code == 1001
+        assert wire.program.child.wait(15) == 0
+        eventually(lambda: codes == [1001], "the server is told")
+    finally:
+        server.shutdown()
+        thread.join(10)
 
 
 def test_shutdown_is_bounded(start):

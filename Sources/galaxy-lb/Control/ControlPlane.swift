@@ -76,8 +76,34 @@ final class ControlPlane {
     upstream.setAdministrative(state, reason: reason, now: now)
     guard state != .ready else { return TurnBarrier(loops: 0) }
     let barrier = TurnBarrier(loops: site.loops)
-    tellWorkers(.closeKept(pool, upstream.index, barrier))
+    tellWorkers(.closeKept(upstream, barrier))
     return barrier
+  }
+
+  // What follows reaches all that counts as work of the upstream, also what began before a reload of the
+  // configuration.
+
+  /// Ends the event streams of an upstream, each after the event that is under way: browsers come back for the next one.
+  /// So ends what turns into one later.
+  func endEventStreams(of upstream: Upstream, in pool: Pool) {
+    log.info("event streams end", ["pool": pool.name, "upstream": upstream.settings.name])
+    tellWorkers(.endEventStreams(upstream))
+  }
+
+  /// Closes the WebSockets of an upstream: both ends get a Close frame with code 1001, and may take their time to answer
+  /// it. So ends a handshake that is under way.
+  func closeTunnels(of upstream: Upstream, in pool: Pool) {
+    log.info("tunnels are closed", ["pool": pool.name, "upstream": upstream.settings.name])
+    tellWorkers(.closeTunnels(upstream))
+  }
+
+  /// Ends all that an upstream still has to do of this class. Whose answer has not begun gets an error, 504, or 503 when
+  /// the request had not come to its end; other answers are cut so that the client sees it. What was not sent yet
+  /// goes elsewhere.
+  func cut(_ traffic: TrafficClass, of upstream: Upstream, in pool: Pool) {
+    log.notice(
+      "requests are cut", ["pool": pool.name, "upstream": upstream.settings.name, "class": traffic.name])
+    tellWorkers(.cutTraffic(traffic, upstream))
   }
 
   func setWeight(_ weight: Int, of upstream: Upstream, in pool: Pool) {

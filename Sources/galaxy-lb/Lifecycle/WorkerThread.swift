@@ -8,8 +8,14 @@ enum WorkerMessage: Sendable {
   case use(Site, AccessLog?)
   /// The turn of a request that waits for this pool has come.
   case admit(Pool, WaitingLine.Ticket)
-  /// The upstream at this place of the pool takes no new work: close the idle connections to it, and say so.
-  case closeKept(Pool, Int, TurnBarrier)
+  /// The upstream takes no new work: close the idle connections to it, and say so.
+  case closeKept(Upstream, TurnBarrier)
+  /// End its event streams, each after the event that is under way.
+  case endEventStreams(Upstream)
+  /// Close its WebSockets, with a Close frame to both ends.
+  case closeTunnels(Upstream)
+  /// End its work of this class at once.
+  case cutTraffic(TrafficClass, Upstream)
   /// Accept no more, finish what is under way, then end.
   case drain
   /// End at once.
@@ -59,9 +65,12 @@ final class WorkerThread {
       switch message {
       case .use(let site, let accessLog): worker.use(site, accessLog: accessLog)
       case .admit(let pool, let ticket): worker.admit(pool, ticket)
-      case .closeKept(let pool, let index, let barrier):
-        worker.closeKept(pool, index)
+      case .closeKept(let upstream, let barrier):
+        worker.closeKept(to: upstream)
         barrier.pass()
+      case .endEventStreams(let upstream): worker.endEventStreams(of: upstream)
+      case .closeTunnels(let upstream): worker.closeTunnels(of: upstream)
+      case .cutTraffic(let traffic, let upstream): worker.cut(traffic, of: upstream)
       case .drain:
         for listener in listeners { listener.stop() }
         worker.drain { loop.stop() }

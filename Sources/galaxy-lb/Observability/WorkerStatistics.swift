@@ -21,10 +21,10 @@ extension EndReason {
     [
       .completed, .tunnelClosed, .clientLeft, .clientTimedOut, .noUpstream, .holdExpired, .holdRefused,
       .noRoute,
-      .resourcesExhausted, .stopped,
+      .resourcesExhausted, .stopped, .drainExpired,
     ] + Rejection.allCases.map { .requestRejected($0) } + UpstreamFailure.allCases.map { .upstreamFailed($0) }
 
-  private static let firstRejection = 10
+  private static let firstRejection = 11
 
   var number: Int {
     switch self {
@@ -38,6 +38,7 @@ extension EndReason {
     case .noRoute: 7
     case .resourcesExhausted: 8
     case .stopped: 9
+    case .drainExpired: 10
     case .requestRejected(let reason): Self.firstRejection + Int(reason.rawValue)
     case .upstreamFailed(let failure):
       Self.firstRejection + Rejection.allCases.count + Int(failure.rawValue)

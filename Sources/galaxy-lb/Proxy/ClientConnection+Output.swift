@@ -142,6 +142,7 @@ extension ClientConnection {
   func prepareForStop() {
     if stage == .idle, !hasUnreadInbound, !readiness.contains(.readable) { close(nil) }
     exchange?.endEventStream()
+    exchange?.closeTunnel()
   }
 
   /// Ends everything now, because the proxy stops.

@@ -23,6 +23,8 @@ enum EndReason: Equatable, Sendable {
   case holdRefused
   /// No route leads anywhere.
   case noRoute
+  /// Its upstream is about to be restarted, and was not waited for any longer.
+  case drainExpired
   /// The proxy ran out of descriptors or memory.
   case resourcesExhausted
   /// The proxy stopped, and the shutdown time-out passed.
@@ -41,6 +43,7 @@ enum EndReason: Equatable, Sendable {
     case .holdExpired: "hold_expired"
     case .holdRefused: "hold_refused"
     case .noRoute: "no_route"
+    case .drainExpired: "drain_expired"
     case .resourcesExhausted: "resources_exhausted"
     case .stopped: "stopped"
     }

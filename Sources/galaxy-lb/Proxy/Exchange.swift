@@ -30,6 +30,11 @@ final class Exchange: Timed {
   private(set) var uploadBegan = false
   /// An event stream is to end as soon as an event is complete.
   private(set) var endsEventStream = false
+  /// What goes to each end of a tunnel.
+  var toClient = WebSocketDirection()
+  var toUpstream = WebSocketDirection()
+  /// A tunnel is to be closed.
+  var closesTunnel = false
   private var keepsClient = true
   /// The response goes to the client until the connection ends: only a reset can tell it that something is missing.
   private var endsWithConnection = false
@@ -162,6 +167,9 @@ final class Exchange: Timed {
   func dropUpstream() {
     upstream?.drop()
     upstream = nil
+    // That was wanted of this upstream.
+    endsEventStream = false
+    closesTunnel = false
     returnLease()
     worker.loop.remove(self)
   }
@@ -333,6 +341,18 @@ final class Exchange: Timed {
     if state.response == .streaming { cut(reason) } else { answer(status: status, reason) }
   }
 
+  /// The upstream is not waited for any longer: it is about to be restarted. What it has not got yet goes elsewhere.
+  func expireDrain() {
+    let isUnsent = state.response == .awaited && state.dispatch == .nothingSent
+    dropUpstream()
+    if isUnsent {
+      dispatch()
+    } else if client.ending == nil {
+      // RFC 9110 15.6.5: no answer in time; 15.6.4: come again, for a request that was not even whole.
+      fail(status: state.request == .complete ? 504 : 503, .drainExpired)
+    }
+  }
+
   /// The proxy's own answer.
   func answer(status: Int, _ reason: EndReason) {
     record.reason = reason
@@ -368,7 +388,6 @@ final class Exchange: Timed {
     requestSent = 0
     upload.removeAll()
     uploadBegan = false
-    endsEventStream = false
     keepsClient = true
     endsWithConnection = false
     placement = Placement()

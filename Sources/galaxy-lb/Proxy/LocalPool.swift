@@ -10,6 +10,8 @@ final class LocalPool: Timed {
   private let number: Int
   private let loop: EventLoop
   private var kept: [ContiguousArray<UpstreamConnection>]
+  /// A reload has put another one in its place.
+  private var isRetired = false
   private var held: [WaitingLine.Ticket: Exchange] = [:]
 
   /// More idle connections to one upstream than this are not kept.
@@ -58,7 +60,8 @@ final class LocalPool: Timed {
 
   /// False when there are enough already.
   func keep(_ connection: UpstreamConnection, _ index: Int) -> Bool {
-    guard kept[index].count < Self.maximumKept, connection.generation == connection.upstream.generation,
+    guard !isRetired, kept[index].count < Self.maximumKept,
+      connection.generation == connection.upstream.generation,
       connection.upstream.state.administrative == .ready
     else { return false }
     kept[index].append(connection)
@@ -67,6 +70,13 @@ final class LocalPool: Timed {
 
   func forget(_ connection: UpstreamConnection, _ index: Int) {
     if let place = kept[index].lastIndex(where: { $0 === connection }) { kept[index].remove(at: place) }
+  }
+
+  /// Serves only what is under way: what its connections carry now is the last, because nobody would close them when
+  /// their upstream is drained.
+  func retire() {
+    isRetired = true
+    closeKept()
   }
 
   func closeKept() {

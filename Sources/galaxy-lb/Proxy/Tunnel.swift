@@ -10,8 +10,11 @@ extension Exchange {
   func beginTunnel() {
     client.stage = .tunnel
     client.waitForTunnel()
+    toClient = WebSocketDirection()
+    toUpstream = WebSocketDirection()
     // What the client sent behind its request was not HTTP after all.
     if client.hasUnreadInbound {
+      _ = toUpstream.relay(client.inbound.bytes)
       upload.append(client.inbound.bytes)
       client.inbound.removeAll()
       client.hasUnreadInbound = false
@@ -23,14 +26,76 @@ extension Exchange {
   /// Bytes of the upstream.
   func tunnelReceived(_ bytes: UnsafeRawBufferPointer) {
     client.waitForTunnel()
-    forward(bytes)
+    let step = toClient.relay(bytes)
+    forward(UnsafeRawBufferPointer(rebasing: bytes[..<step.passedCount]))
+    guard client.exchange === self else { return }
+    if step.closes { sendCloseToClient() }
+    endClosedTunnel()
+  }
+
+  /// Bytes of the client.
+  func tunnelSent(_ bytes: UnsafeRawBufferPointer) {
+    record.bytesReceived += Int64(bytes.count)
+    let step = toUpstream.relay(bytes)
+    if step.passedCount > 0 {
+      upstream?.sendBody(UnsafeRawBufferPointer(rebasing: bytes[..<step.passedCount]))
+    }
+    guard client.exchange === self else { return }
+    if step.closes { sendCloseToUpstream() }
+    endClosedTunnel()
+  }
+
+  // MARK: Closing
+
+  /// Closes the tunnel, because the proxy or its upstream is about to stop: each end gets a Close frame, as if from the
+  /// other one, behind the frame that is under way, and nothing after it. Then the ends have the time to answer that
+  /// somebody else gives them. A request that turns into a tunnel later is closed then.
+  func closeTunnel() {
+    closesTunnel = true
+    guard client.stage == .tunnel, upstream != nil else { return }
+    if toClient.close() { sendCloseToClient() }
+    if !client.clientEndedTunnel, toUpstream.close() { sendCloseToUpstream() }
+    endClosedTunnel()
+  }
+
+  private func sendCloseToClient() {
+    let before = client.outbound.count
+    WebSocketClose.writeGoingAway(maskedBy: nil, to: &client.outbound)
+    record.bytesSent += Int64(client.outbound.count - before)
+    worker.loop.enqueue(client, for: .sendResponses)
+  }
+
+  private func sendCloseToUpstream() {
+    guard let upstream else { return }
+    // Of the system's generator: it must be unpredictable (RFC 6455 5.3).
+    WebSocketClose.writeGoingAway(maskedBy: .random(in: 0 ... .max), to: &upload)
+    worker.loop.enqueue(upstream, for: .sendRequests)
+  }
+
+  /// Ends a tunnel that is closed, when both ends have said all that they will say, or when what goes through it has no
+  /// place for a Close frame.
+  private func endClosedTunnel() {
+    guard closesTunnel, client.ending == nil else { return }
+    let isAnswered = toClient.peerHasClosed && toUpstream.peerHasClosed && upload.isEmpty
+    if isAnswered || toClient.isBroken || toUpstream.isBroken { endTunnel() }
+  }
+
+  private func endTunnel() {
+    record.reason = .tunnelClosed
+    // What the client still has to say must not reset what it is told.
+    if closesTunnel { client.readiness.insert(.readable) }
+    client.endAfterOutput(.close)
   }
 
   /// The upstream has ended its side. A regular end is passed on behind all that came before it; then the client
   /// may still send for a while.
   func tunnelUpstreamEnded(isReset: Bool) {
+    guard isReset else {
+      endTunnel()
+      return
+    }
     record.reason = .tunnelClosed
-    client.endAfterOutput(isReset ? .cut(reset: true) : .close)
+    client.endAfterOutput(.cut(reset: true))
   }
 
   /// The upstream has taken what the client sent: more may be read.
@@ -40,6 +105,7 @@ extension Exchange {
     } else if client.readiness.contains(.readable) {
       worker.loop.enqueue(client, for: .receiveRequests)
     }
+    endClosedTunnel()
   }
 }
 
@@ -58,8 +124,7 @@ extension ClientConnection {
     switch receiveToScratch() {
     case .piece(let piece):
       waitForTunnel()
-      exchange.record.bytesReceived += Int64(piece.count)
-      upstream.sendBody(UnsafeRawBufferPointer(rebasing: worker.scratch[piece]))
+      exchange.tunnelSent(UnsafeRawBufferPointer(rebasing: worker.scratch[piece]))
       if !isClosed, readiness.contains(.readable) { loop.enqueue(self, for: .receiveRequests) }
     case .nothing: break
     case .end:

@@ -350,7 +350,7 @@ final class UpstreamConnection: Channel {
       return
     }
     takeBody(rest, exchange)
-    if worker.isStopping, self.exchange === exchange { exchange.endEventStream() }
+    if worker.isStopping || exchange.endsEventStream, self.exchange === exchange { exchange.endEventStream() }
   }
 
   private func takeBody(_ piece: Range<Int>, _ exchange: Exchange) {
@@ -422,5 +422,6 @@ final class UpstreamConnection: Channel {
     loop.clearDeadline(of: self)
     exchange.beginTunnel()
     if !rest.isEmpty { exchange.tunnelReceived(UnsafeRawBufferPointer(rebasing: worker.scratch[rest])) }
+    if worker.isStopping || exchange.closesTunnel, self.exchange === exchange { exchange.closeTunnel() }
   }
 }

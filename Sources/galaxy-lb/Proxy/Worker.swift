@@ -141,9 +141,36 @@ final class Worker {
     }
   }
 
+  // MARK: The traffic of one upstream
+
   /// An upstream takes no new work: its idle connections go, on this loop.
-  func closeKept(_ pool: Pool, _ index: Int) {
-    for local in pools where local.pool === pool { local.closeKept(index) }
+  func closeKept(to upstream: Upstream) {
+    for local in pools {
+      for own in local.pool.upstreams where own.isSame(as: upstream) { local.closeKept(own.index) }
+    }
+  }
+
+  /// Ends its event streams, each after the event that is under way. A request that turns into one later ends so, too.
+  func endEventStreams(of upstream: Upstream) {
+    for exchange in exchanges(on: upstream) { exchange.endEventStream() }
+  }
+
+  /// Closes its WebSockets as far as their peers take part. A handshake that is under way is finished first.
+  func closeTunnels(of upstream: Upstream) {
+    for exchange in exchanges(on: upstream) { exchange.closeTunnel() }
+  }
+
+  /// Ends its work of one class now.
+  func cut(_ traffic: TrafficClass, of upstream: Upstream) {
+    for exchange in exchanges(on: upstream) where exchange.lease?.traffic == traffic {
+      exchange.expireDrain()
+    }
+  }
+
+  /// What counts as work of this upstream, also when it began before a reload. Looks at all clients: for something as
+  /// rare as a restart, which requests need not pay for.
+  private func exchanges(on upstream: Upstream) -> [Exchange] {
+    clients.compactMap(\.exchange).filter { $0.lease?.upstream.isSame(as: upstream) ?? false }
   }
 
   // MARK: Reload and stop
@@ -160,7 +187,7 @@ final class Worker {
       old.first { $0.pool === pool } ?? LocalPool(pool, loop: loop, number: number, call: call)
     }
     for pool in old where !pools.contains(where: { $0 === pool }) {
-      pool.closeKept()
+      pool.retire()
       retiredPools.append(pool)
     }
     retiredPools.removeAll { !$0.isHolding }
