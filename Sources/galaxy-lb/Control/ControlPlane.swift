@@ -18,6 +18,11 @@ final class ControlPlane {
   /// The same moment on the system's clock.
   let startedTime: Timestamp
   let log: Log
+  /// Called with the requests that users have lost, while it is set, and with how many more there were: a few hundred
+  /// are told at a time.
+  var onLostRequests: (([LostRequest], _ leftOut: Int) -> Void)? {
+    didSet { census.lostRequests.isWatched = onLostRequests != nil }
+  }
   private let tellWorkers: (WorkerMessage) -> Void
   private let reloadConfiguration: () -> Bool
 
@@ -35,6 +40,12 @@ final class ControlPlane {
     reloadConfiguration = reload
     startedAt = EventLoop.monotonicMilliseconds()
     startedTime = .now()
+  }
+
+  /// Requests were lost, on some loop.
+  func takeLostRequests() {
+    let (requests, leftOut) = census.lostRequests.takeAll()
+    if !requests.isEmpty { onLostRequests?(requests, leftOut) }
   }
 
   /// Now, in milliseconds of the monotonic clock.

@@ -8,6 +8,7 @@ final class Service {
   private enum Message: Sendable {
     case workerStarted
     case workerEnded
+    case requestsLost
   }
 
   private let loop: EventLoop
@@ -44,6 +45,7 @@ final class Service {
     mailbox = try Mailbox()
     self.control = control
     census = Census(workers: site.loops)
+    census.lostRequests.onNews { [mailbox] in mailbox.post(.requestsLost) }
     for (number, sockets) in listeners.byThread.enumerated() {
       let worker = try WorkerThread(
         number: number, site: site, accessLog: accessLog.current, listeners: sockets, census: census,
@@ -66,6 +68,7 @@ final class Service {
         switch message {
         case .workerStarted: workerStarted()
         case .workerEnded: workerEnded()
+        case .requestsLost: plane.takeLostRequests()
         }
       }
       loop.onSignal(SIGTERM) { [unowned self] in stop("SIGTERM") }

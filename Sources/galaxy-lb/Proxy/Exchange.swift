@@ -383,6 +383,7 @@ final class Exchange: Timed {
     record.endedAt = worker.loop.nowNanoseconds
     worker.statistics.note(record.reason)
     worker.accessLog?.record(self)
+    if record.reason.isLoss, worker.census.lostRequests.isWatched { noteLoss() }
     logged.clear()
     request.removeAllKeepingMemory()
     requestSent = 0
@@ -393,6 +394,16 @@ final class Exchange: Timed {
     placement = Placement()
     needsFreshConnection = false
     worker.giveBack(self)
+  }
+}
+
+extension Exchange {
+  private func noteLoss() {
+    worker.census.lostRequests.note(
+      LostRequest(
+        pool: pool.pool.name, upstream: record.upstreamName,
+        request: LostRequest.text(ofRequest: request.bytes),
+        reason: record.reason))
   }
 }
 

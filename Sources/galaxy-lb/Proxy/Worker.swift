@@ -9,6 +9,7 @@ final class Census: Sendable {
   private let clients = Atomic<Int>(0)
   /// What each worker counts alone, by its number.
   let workers: [WorkerStatistics]
+  let lostRequests = LostRequests()
 
   init(workers count: Int) {
     workers = (0..<count).map { _ in WorkerStatistics() }
