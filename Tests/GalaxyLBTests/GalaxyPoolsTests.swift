@@ -4,6 +4,8 @@ import Testing
 import UpstreamPool
 import YAML
 
+import func Glibc.mkdir
+
 @testable import galaxy_lb
 
 /// From Galaxy's files to pools, routes and what --check says of them.
@@ -65,6 +67,52 @@ import YAML
     #expect(lines.contains { $0.hasPrefix("    # process manager: supervisor at \(folder.path)/") })
     #expect(lines.contains("  main:  # \(file):2:18"))
     #expect(lines.contains { $0.hasPrefix("      - name: gunicorn1  # \(file):5:") })
+  }
+
+  @Test func gravityRestartsItsGunicorns() throws {
+    let gunicorn = "[{bind: 'unix:a.sock', restart_timeout: 120}, {bind: 'unix:b.sock', preload: no}]"
+    try makeVersion("24.1")
+    let (configuration, problems) = try load([try galaxy("main", gunicorn: gunicorn)])
+    #expect(problems.filter { $0.severity == .error } == [])
+    let restart = try #require(configuration.settings.restarts.first)
+    let socket = folder.path + "/database/gravity/supervisor/supervisor.sock"
+    let manager = ServiceManager.supervisor(.unix(path: socket), nil)
+    #expect(
+      restart.services == [
+        UpstreamService(manager: manager, unit: "main:gunicorn0", restartTimeout: 120_000),
+        UpstreamService(manager: manager, unit: "main:gunicorn1", isPreloaded: false),
+      ])
+    #expect(restart.policy == RestartPolicy() && restart.probeTimeout == 5000)
+    #expect(try restart.versionSource?.read() == "24.1")
+    let lines = configuration.text.split(separator: "\n")
+    #expect(lines.contains("    # version of the code on disk: \(folder.path)/lib/galaxy/version"))
+    #expect(lines.contains("          timeout: 2m  # \(folder.path)/main.yml:5:53"))
+    #expect(lines.contains("          preload: true  # default"))
+    #expect(lines.contains("          preload: false  # \(folder.path)/main.yml:5:90"))
+  }
+
+  @Test func aTimeoutOfGravitysIsKeptWithinBounds() throws {
+    let gunicorn =
+      "[{bind: 'unix:a.sock', restart_timeout: 0}, {bind: 'unix:b.sock', restart_timeout: 2000000000}]"
+    let services = try load([try galaxy("main", gunicorn: gunicorn)]).configuration.settings.restarts[0]
+      .services
+    #expect(services.map(\.restartTimeout) == [1000, 86_400_000])
+  }
+
+  @Test func systemdOfTheUser() throws {
+    let file = try folder.write(
+      "g.yml", "gravity: {process_manager: systemd, gunicorn: {bind: 'unix:a.sock'}}\ngalaxy: {}\n")
+    let restarts = try load([file]).configuration.settings.restarts
+    #expect(
+      restarts.flatMap(\.services) == [
+        UpstreamService(manager: .systemd(userMode: true), unit: "galaxy-gunicorn.service")
+      ])
+    #expect(restarts.map(\.versionSource) == [nil])
+  }
+
+  private func makeVersion(_ major: String) throws {
+    for part in ["lib", "lib/galaxy"] { try #require(mkdir("\(folder.path)/\(part)", 0o755) == 0) }
+    _ = try folder.write("lib/galaxy/version.py", "VERSION_MAJOR = '\(major)'\nVERSION_MINOR = None\n")
   }
 
   @Test func whatIsSaidForAllPoolsIsSaidForGalaxies() throws {

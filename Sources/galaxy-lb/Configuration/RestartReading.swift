@@ -76,7 +76,7 @@ extension Node {
       }
     }
     guard let first = elements.first else {
-      mismatch(key, "\(expected) (found an empty one)", into: &diagnostics)
+      diagnostics.error("\(key): found an empty list, expected \(expected)", at: origin)
       return nil
     }
     let program = first.text(key, expecting: "the name or the path of a program", into: &diagnostics)
