@@ -144,7 +144,7 @@ def test_check_reads_the_example(run):
     result = run("--check", "--config", EXAMPLE, "--upstream", "127.0.0.1:9001")
     assert result.returncode == 0 and result.stderr == ""
     assert all(line.endswith(("# default", "# option --upstream"))
-               for line in result.stdout.splitlines() if "  # " in line)
+               for line in result.stdout.splitlines() if "  # " in line.lstrip())
 
 
 @pytest.mark.parametrize("verb", [[], ["--check"]])
@@ -214,6 +214,69 @@ def test_check_shows_a_galaxy(run, tmp_path):
     for number in (0, 1):
         assert f"        # service: supervisor gunicorn:gunicorn_{number}" in lines
         assert f"        address: unix:{tmp_path}/run/gunicorn{number}.sock" in lines
+
+
+def test_check_shows_how_a_galaxy_is_restarted(run, tmp_path):
+    (tmp_path / "run").mkdir(mode=0o755)
+    (tmp_path / "lib" / "galaxy").mkdir(parents=True)
+    write(tmp_path / "lib" / "galaxy", "version.py", 'VERSION_MAJOR = "24.1"\nVERSION_MINOR = "2"\n')
+    write(tmp_path, "galaxy.yml", GALAXY.replace("gunicorn1.sock", "gunicorn1.sock\n      restart_timeout: 90"))
+    write(tmp_path, "lb.yml", "galaxy: galaxy.yml\nrestart: {drain: {upload: 1h}}\n"
+          "pools: {_default_: {restart: {max_unavailable: 50%, probation: off}}}\n")
+    result = run("--check", "--config", "lb.yml", environment={"STATE_DIRECTORY": "/var/lib/a:/var/lib/b"})
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert f"    # version of the code on disk: {tmp_path}/lib/galaxy/version" in lines
+    assert "state_directory: /var/lib/a  # environment variable STATE_DIRECTORY" in lines
+    assert "        upload: 1h  # lb.yml:2:27" in lines
+    assert "      max_unavailable: 50%  # lb.yml:3:48" in lines
+    assert "      probation: off  # lb.yml:3:64" in lines
+    assert "          timeout: 5m  # default" in lines
+    assert f"          timeout: 90s  # {tmp_path}/galaxy.yml:7:24" in lines
+    socket_lines = [line for line in lines if line.startswith("          socket: ")]
+    assert socket_lines == [f"          socket: unix:{tmp_path}/database/gravity/supervisor/supervisor.sock"] * 2
+
+
+def test_what_check_prints_of_services_can_be_read_again(run, tmp_path):
+    write(tmp_path, "lb.yml", "\n".join([
+        "state_directory: off",
+        "restart: {hooks: {before: [./announce, '100%'], on_halt: 'mail admins <halted', folder: bin}}",
+        "pools:",
+        "  main:",
+        "    service: {systemd: 'galaxy-gunicorn@%i', user: true}",
+        "    upstreams:",
+        "      - 127.0.0.1:9001",
+        "      - {address: '127.0.0.1:9002', service: {supervisor: 'g:g_0', socket: run/supervisor.sock, timeout: 1m}}",
+        "      - {address: '127.0.0.1:9003', service: {command: 'docker restart %n', start: [docker, start, g]}}",
+        "      - {address: '127.0.0.1:9004', service: {signal: HUP, pid_file: run/g.pid}}",
+        ""]))
+    first = run("--check", "--config", "lb.yml")
+    assert first.returncode == 0 and first.stderr == ""
+    words = [line.strip() for line in first.stdout.splitlines() if line.startswith("        # service: ")]
+    assert words == ["# service: systemd galaxy-gunicorn@0.service of the user", "# service: supervisor g:g_0",
+                     "# service: command docker restart %n", "# service: HUP to the gunicorn that run/g.pid names"]
+    write(tmp_path, "again.yml", first.stdout)
+    second = run("--check", "--config", "again.yml")
+    assert second.returncode == 0 and second.stderr == ""
+    assert values(second.stdout) == values(first.stdout)
+
+
+def test_passwords_stay_in_their_file(run, tmp_path):
+    text = ("pools: {main: {upstreams: '127.0.0.1:9001', "
+            "service: {supervisor: g, socket: s, user: u, password: hunter2}}}\n")
+    path = write(tmp_path, "lb.yml", text)
+    os.chmod(path, 0o644)
+    result = run("--check", "--config", "lb.yml")
+    assert result.returncode == 0
+    assert len(complaints(result)) == 1
+    assert complaints(result)[0].startswith("lb.yml:1:100: warning: pools.main.service.password: every user can read")
+    assert "hunter2" not in result.stdout + result.stderr
+    again = write(tmp_path, "again.yml", result.stdout)
+    os.chmod(path, 0o600)
+    assert run("--check", "--config", "lb.yml").stderr == ""
+    result = run("--check", "--config", again)
+    assert result.returncode == 2
+    assert "a user without a password, expected both or none" in result.stderr
 
 
 def test_a_galaxy_is_found_as_galaxyctl_finds_it(run, tmp_path):
@@ -294,12 +357,13 @@ def test_a_wrong_file_is_not_reloaded(tmp_path):
     running = Running(tmp_path, "--config", "lb.yml")
     try:
         running.wait_for("NOTICE listening address=unix:public.sock")
-        write(tmp_path, "lb.yml", settings + "thread: 1\ntimeouts: {connect: x}\n")
+        write(tmp_path, "lb.yml", settings + "thread: 1\ntimeouts: {connect: x}\nrestart: {drian: {}}\n")
         running.signal(signal.SIGHUP)
         running.wait_for("ERROR configuration problem=\"lb.yml:3:1: error: unknown key 'thread' in galaxy-lb.yml")
         running.wait_for("ERROR configuration problem=\"lb.yml:4:21: error: timeouts.connect: found")
+        running.wait_for("ERROR configuration problem=\"lb.yml:5:11: error: unknown key 'drian' in restart")
         assert "configuration reloaded" not in running.log.read_text()
-        write(tmp_path, "lb.yml", settings + "log_level: debug\n")
+        write(tmp_path, "lb.yml", settings + "log_level: debug\nrestart: {drain: {upload: 1h}}\n")
         running.signal(signal.SIGHUP)
         running.wait_for("NOTICE configuration reloaded")
         assert running.stop() == 0
