@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -95,6 +97,9 @@ static inline int clinux_pidfd_open(pid_t process) { return (int)syscall(SYS_pid
 static inline int clinux_pidfd_send_signal(int descriptor, int signal) {
   return (int)syscall(SYS_pidfd_send_signal, descriptor, signal, (void *)0, 0);
 }
+
+// The size of a terminal's window (ioctl_tty(2)).
+static inline int clinux_window_size(int descriptor, struct winsize *size) { return ioctl(descriptor, TIOCGWINSZ, size); }
 
 static inline int clinux_is_socket(mode_t mode) { return S_ISSOCK(mode); }
 static inline int clinux_is_regular_file(mode_t mode) { return S_ISREG(mode); }
