@@ -1,3 +1,4 @@
+import GravityRestart
 import SystemCalls
 import Testing
 import YAML
@@ -80,6 +81,52 @@ import YAML
         == .drain(Drain(proxy: proxy, name: "a", reason: "x", waits: true, timeout: 1500, json: true)))
   }
 
+  @Test func aRestartTakesItsOptions() {
+    let proxy = RunningProxy()
+    #expect(parse("--graceful").verb == .graceful(Graceful(proxy: proxy)))
+    #expect(parse("--abort", "--config", "f").verb == .abort(Abort(proxy: RunningProxy(file: "f"))))
+    var expected = Graceful(proxy: RunningProxy(control: .at(path: "c.sock")))
+    expected.names = ["a", "main/b"]
+    expected.maximumUnavailable = .percent(50)
+    expected.startsStopped = true
+    expected.allowsVersionSkew = true
+    expected.isRehearsal = true
+    expected.json = true
+    let (verb, problems) = parse(
+      "--control", "c.sock", "--only", "a", "--graceful", "--max-unavailable", "50%", "--start-if-stopped",
+      "--only=main/b", "--allow-version-skew", "--dry-run", "--json")
+    #expect(problems.isEmpty && verb == .graceful(expected))
+  }
+
+  @Test(
+    arguments: [
+      ("1", .number(1)), ("250", .number(250)), ("1%", .percent(1)), ("100%", .percent(100)), ("0", nil),
+      ("0%", nil), ("101%", nil), ("-1", nil), ("+1", nil), ("", nil), ("%", nil), ("2 %", nil), ("1.5", nil),
+      ("two", nil), ("99999999999999999999", nil),
+    ] as [(String, UpstreamQuantity?)])
+  func howManyAtOnce(_ text: String, _ expected: UpstreamQuantity?) {
+    let (verb, problems) = parse("--graceful", "--max-unavailable", text)
+    if let expected {
+      var restart = Graceful(proxy: RunningProxy())
+      restart.maximumUnavailable = expected
+      #expect(verb == .graceful(restart))
+    } else {
+      #expect(
+        problems == [
+          "option --max-unavailable: error: expected a number of upstreams such as 2, or a part of them from 1% to "
+            + "100%, found '\(text)'"
+        ])
+    }
+  }
+
+  @Test func commandsAreWrittenForTheSameProxy() {
+    #expect(RunningProxy().commandLine(.abort) == "galaxy-lb --abort")
+    #expect(
+      RunningProxy(control: .at(path: "c.sock"), file: "f").commandLine(.status)
+        == "galaxy-lb --control c.sock --status")
+    #expect(RunningProxy(file: "f.yml").commandLine(.graceful) == "galaxy-lb --config f.yml --graceful")
+  }
+
   @Test func checkTakesTheSettings() {
     var expected = CommandLineSettings()
     expected.threads = 2
@@ -104,6 +151,14 @@ import YAML
     (["--status", "--listen", ":80"], "option --listen: error: does not go with --status"),
     (["--ready", "a", "--reason", "x"], "option --reason: error: does not go with --ready"),
     (["--check", "--json"], "option --json: error: does not go with --check"),
+    (["--graceful", "--wait"], "option --wait: error: does not go with --graceful"),
+    (["--graceful", "--abort"], "option --abort: error: does not go with --graceful"),
+    (["--graceful", "--upstream", "unix:a"], "option --upstream: error: does not go with --graceful"),
+    (["--status", "--dry-run"], "option --dry-run: error: does not go with --status"),
+    (["--only", "a"], "option --only: error: only together with --graceful"),
+    (["--dryrun"], "error: unknown option '--dryrun' (did you mean '--dry-run'?)"),
+    (["--graceful", "a"], "error: stray argument 'a'"),
+    (["--only"], "option --only: error: an argument is missing: --only NAME"),
     (["--reason", "x"], "option --reason: error: only together with --maintenance or --drain"),
     (["--drain", "a", "--timeout", "5s"], "option --timeout: error: only together with --wait"),
     (["--drain", "a", "--json"], "option --json: error: only together with --wait"),

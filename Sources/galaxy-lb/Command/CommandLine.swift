@@ -7,6 +7,8 @@ enum Verb: Equatable, Sendable {
   case serve(CommandLineSettings)
   /// Read and show the configuration.
   case check(CommandLineSettings)
+  case graceful(Graceful)
+  case abort(Abort)
   case status(Status)
   case drain(Drain)
   case ready(Ready)
@@ -61,6 +63,8 @@ enum Verb: Equatable, Sendable {
     case .help: return .help
     case .version: return .version
     case .check: return .check(settings)
+    case .graceful: return Graceful(given, proxy: proxy, into: &diagnostics).map { .graceful($0) }
+    case .abort: return .abort(Abort(proxy: proxy))
     case .status: return .status(Status(proxy: proxy, json: options.contains(.json)))
     case .ready: return .ready(Ready(proxy: proxy, name: name))
     case .maintenance:

@@ -91,14 +91,8 @@ struct DrainProgressText {
   /// What to print for a line of progress.
   mutating func text(of line: JSON) -> String {
     let event = line["event"]?.asString ?? ""
-    let total = line["in_flight"]?["total"]?.asInteger ?? 0
-    let classes = (line["in_flight"]?.asObject?.members ?? []).compactMap { member -> String? in
-      guard member.name != "total", let count = member.value.asInteger, count > 0 else { return nil }
-      return "\(count) \(member.name)"
-    }
     let seconds = Int64(line["elapsed"]?.asNumber ?? 0)
-    let inFlight =
-      total == 0 ? "nothing in flight" : "\(total) in flight (\(classes.joined(separator: ", ")))"
+    let inFlight = "\(WorkCount(line["in_flight"], as: "in flight"))"
     let words = event.split(separator: "_").joined(separator: " ")
     guard event == "draining" else {
       return

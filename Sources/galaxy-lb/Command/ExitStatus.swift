@@ -11,17 +11,31 @@ enum ExitStatus: Int32, Sendable {
   case usage = 2
   /// A command to a proxy that isn't running.
   case notRunning = 3
+  /// A restart that preflight refused: nothing was touched.
+  case refused = 4
+  /// A restart that somebody stopped.
+  case aborted = 5
+  /// What was begun goes on without this command, which a signal ended: 128 and the signal's number, as shells have
+  /// it for SIGINT, SIGPIPE and SIGTERM.
+  case interrupted = 130
+  case nobodyReads = 141
+  case terminated = 143
 }
 
 /// Writes `text` to standard output; a failure (a full disk, a closed pipe) is the exit status.
 func printToStandardOutput(_ text: String) -> ExitStatus {
   do throws(SystemError) {
-    try write(text, to: STDOUT_FILENO)
+    try writeToStandardOutput(Array(text.utf8))
     return .success
   } catch {
     complain("cannot write to standard output: \(error)")
     return .failure
   }
+}
+
+/// Writes all of `bytes` to standard output.
+func writeToStandardOutput(_ bytes: [UInt8]) throws(SystemError) {
+  try write(bytes, to: STDOUT_FILENO)
 }
 
 /// Writes every problem to standard error, one a line.
@@ -35,11 +49,10 @@ func complain(_ message: String) {
   var line = LogLine(prefix: "galaxy-lb: ")
   line.append(message: message)
   // Nobody is left to tell when standard error can't be written.
-  try? write(String(decoding: line.finished(), as: UTF8.self), to: STDERR_FILENO)
+  try? write(line.finished(), to: STDERR_FILENO)
 }
 
-private func write(_ text: String, to descriptor: Int32) throws(SystemError) {
-  let bytes = Array(text.utf8)
+private func write(_ bytes: [UInt8], to descriptor: Int32) throws(SystemError) {
   var done = 0
   while done < bytes.count {
     done += try retryingInterrupts("write") {

@@ -5,14 +5,19 @@ enum Help {
     for task in Option.Task.allCases {
       lines.append(task.rawValue)
       let options = Option.allCases.filter { $0.task == task && $0.companions == nil }
-      let width = options.map { label($0).count }.max() ?? 0
-      for option in options {
-        let label = label(option)
-        lines.append("\(label)\(String(repeating: " ", count: width - label.count))  \(option.summary)")
+      let labels = options.map(label)
+      let width = labels.compactMap(\.last?.count).max() ?? 0
+      for (option, label) in zip(options, labels) {
+        let end = label.last ?? ""
+        if option.sharesLine, let before = lines.popLast() {
+          lines.append("\(before)  \(end)  \(option.summary)")
+        } else {
+          let blanks = String(repeating: " ", count: width - end.count)
+          lines += label.dropLast() + ["\(end)\(blanks)  \(option.summary)"]
+        }
       }
     }
-    lines.append("ADDRESS: HOST:PORT, [IPV6]:PORT, :PORT (listen only), unix:PATH. (): default.")
-    lines.append("Exit status: 0 done, 1 failed, 2 wrong command line, 3 no proxy is running.")
+    lines.append("Exit status: 0 done, 1 failed, 2 usage, 3 no proxy runs, 4 refused, 5 aborted.")
     return lines.joined(separator: "\n") + "\n"
   }
 
@@ -20,9 +25,20 @@ enum Help {
     printToStandardOutput(text)
   }
 
-  /// The option, and what may be said with it.
-  private static func label(_ option: Option) -> String {
-    let companions = Option.allCases.filter { $0.companions?.first == option }.map { " [\($0.usage)]" }
-    return "  " + (option.letter.map { "-\($0), " } ?? "") + option.usage + companions.joined()
+  /// What fits a line of the screen.
+  private static let columns = 80
+
+  /// The option, and what may be said with it, in as many lines as that takes.
+  private static func label(_ option: Option) -> [String] {
+    var lines = ["  " + (option.letter.map { "-\($0), " } ?? "") + option.usage]
+    for companion in Option.allCases where companion.companions?.first == option {
+      let text = "[\(companion.usage)]" + (companion.isRepeatable ? "..." : "")
+      if let line = lines.last, line.count + 1 + text.count <= columns {
+        lines[lines.count - 1] = "\(line) \(text)"
+      } else {
+        lines.append("    \(text)")
+      }
+    }
+    return lines
   }
 }

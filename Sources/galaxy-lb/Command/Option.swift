@@ -7,6 +7,13 @@ enum Option: String, CaseIterable, Sendable {
   case threads
   case control
   case logLevel = "log-level"
+  case graceful
+  case only
+  case maxUnavailable = "max-unavailable"
+  case startIfStopped = "start-if-stopped"
+  case allowVersionSkew = "allow-version-skew"
+  case dryRun = "dry-run"
+  case abort
   case status
   case json
   case drain
@@ -22,8 +29,8 @@ enum Option: String, CaseIterable, Sendable {
 
   /// What an option is for: the headings of `--help`.
   enum Task: String, CaseIterable, Sendable {
-    case traffic = "Where requests come from and go to:"
-    case running = "How it runs:"
+    case traffic = "Where requests come from and go to (ADDRESS: HOST:PORT, [IPV6]:PORT, unix:PATH):"
+    case running = "How it runs (defaults are in parentheses):"
     case commanding = "Commands to the running proxy (NAME: an upstream, POOL/UPSTREAM, a pool, all):"
     case asking = "Instead of running:"
   }
@@ -39,11 +46,14 @@ enum Option: String, CaseIterable, Sendable {
     case .threads: "N"
     case .control: "PATH"
     case .logLevel: "LEVEL"
-    case .drain, .ready, .maintenance: "NAME"
+    case .only, .drain, .ready, .maintenance: "NAME"
+    case .maxUnavailable: "N[%]"
     case .weight: "NAME=N"
     case .timeout: "TIME"
     case .reason: "TEXT"
-    case .status, .json, .wait, .check, .version, .help: nil
+    case .graceful, .startIfStopped, .allowVersionSkew, .dryRun, .abort, .status, .json, .wait, .check,
+      .version, .help:
+      nil
     }
   }
 
@@ -59,7 +69,7 @@ enum Option: String, CaseIterable, Sendable {
   /// True when it may be given more than once.
   var isRepeatable: Bool {
     switch self {
-    case .listen, .upstream, .galaxyConfig: true
+    case .listen, .upstream, .galaxyConfig, .only: true
     default: false
     }
   }
@@ -68,7 +78,10 @@ enum Option: String, CaseIterable, Sendable {
     switch self {
     case .listen, .upstream, .galaxyConfig, .config: .traffic
     case .threads, .control, .logLevel: .running
-    case .status, .json, .drain, .wait, .timeout, .ready, .maintenance, .reason, .weight: .commanding
+    case .graceful, .only, .maxUnavailable, .startIfStopped, .allowVersionSkew, .dryRun, .abort, .status,
+      .json,
+      .drain, .wait, .timeout, .ready, .maintenance, .reason, .weight:
+      .commanding
     case .check, .version, .help: .asking
     }
   }
@@ -76,7 +89,7 @@ enum Option: String, CaseIterable, Sendable {
   /// True for what is done instead of running the proxy: at most one of them is given.
   var isVerb: Bool {
     switch self {
-    case .status, .drain, .ready, .maintenance, .weight, .check, .version, .help: true
+    case .graceful, .abort, .status, .drain, .ready, .maintenance, .weight, .check, .version, .help: true
     default: false
     }
   }
@@ -85,12 +98,16 @@ enum Option: String, CaseIterable, Sendable {
   /// behind the first of them.
   var companions: [Option]? {
     switch self {
-    case .json: [.status, .drain]
+    case .only, .maxUnavailable, .startIfStopped, .allowVersionSkew, .dryRun: [.graceful]
+    case .json: [.status, .drain, .graceful]
     case .wait, .timeout: [.drain]
     case .reason: [.maintenance, .drain]
     default: nil
     }
   }
+
+  /// True when `--help` shows it on the line of the one before.
+  var sharesLine: Bool { self == .help }
 
   /// Whether it means something together with a verb.
   func goes(with verb: Option) -> Bool {
@@ -103,13 +120,20 @@ enum Option: String, CaseIterable, Sendable {
   /// What it does, short enough for a line of `--help`.
   var summary: String {
     switch self {
-    case .listen: "public address, repeatable (\(Settings.defaultListen))"
+    case .listen: "public address, or :PORT; repeatable (\(Settings.defaultListen))"
     case .upstream: "where a gunicorn listens, repeatable"
     case .galaxyConfig: "galaxy.yml or gravity.yml, repeatable (as galaxyctl)"
     case .config: "galaxy-lb.yml (none)"
     case .threads: "event loops, a thread each (one a processor)"
     case .control: "socket for commands, or off (\(Self.defaultControl))"
     case .logLevel: "\(LogLevel.names.joined(separator: ", ")) (\(Settings().logLevel.name))"
+    case .graceful: "restart them; users notice nothing"
+    case .only: "these alone"
+    case .maxUnavailable: "so many at once"
+    case .startIfStopped: "start what is down"
+    case .allowVersionSkew: "another version than on disk is fine"
+    case .dryRun: "say what would be done"
+    case .abort: "stop that at the next safe point"
     case .status: "pools and upstreams"
     case .json: "as JSON"
     case .drain: "no new requests; wait for the others"

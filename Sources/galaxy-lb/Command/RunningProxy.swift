@@ -32,10 +32,28 @@ struct RunningProxy: Equatable, Sendable {
       throw Failed(status: .failure)
     }
     guard status == 200 else {
-      complain(document["error"]?.asString ?? "the proxy answered with status \(status)")
+      complain(Self.reason(of: status, document))
       throw Failed(status: .failure)
     }
     return document
+  }
+
+  /// What an answer that is no success says.
+  static func reason(of status: Int, _ document: JSON?) -> String {
+    document?["error"]?.asString ?? "the proxy answered with status \(status)"
+  }
+
+  /// Connects, for a caller who says himself what goes wrong from there on.
+  func connect() throws(Failed) -> ControlClient {
+    try connect(try paths())
+  }
+
+  /// How a command of this proxy is written: `galaxy-lb --control PATH --status`.
+  func commandLine(_ option: Option) -> String {
+    var words = ["galaxy-lb"]
+    if case .at(let path) = control { words += [Option.control.spelling, path] }
+    if let file, control == nil { words += [Option.config.spelling, file] }
+    return (words + [option.spelling]).joined(separator: " ")
   }
 
   private func connect(_ paths: [String]) throws(Failed) -> ControlClient {

@@ -68,13 +68,24 @@ struct UpstreamSelection {
 extension RunningProxy {
   /// The upstreams that a name on the command line means; a name that means none is said.
   func upstreams(named name: String, option: Option) throws(Failed) -> [UpstreamSelection.Entry] {
+    try upstreams(named: [name], option: option)
+  }
+
+  /// The upstreams that several names mean, each once; all names that mean none are said.
+  func upstreams(named names: [String], option: Option) throws(Failed) -> [UpstreamSelection.Entry] {
     let all = UpstreamSelection(try request("GET", "/v1/upstreams"))
-    do {
-      return try all.named(name)
-    } catch {
-      complain("option \(option.spelling): \(error.message)")
-      throw Failed(status: .usage)
+    var found: [UpstreamSelection.Entry] = []
+    var isUnderstood = true
+    for name in names {
+      do {
+        for upstream in try all.named(name) where !found.contains(upstream) { found.append(upstream) }
+      } catch {
+        complain("option \(option.spelling): \(error.message)")
+        isUnderstood = false
+      }
     }
+    guard isUnderstood else { throw Failed(status: .usage) }
+    return found
   }
 
   /// Asks for the same change of each of them, and says what has become of it.

@@ -6,7 +6,9 @@ import SystemCalls
 /// The client's side of the control socket: connects, sends one request, and reads its answer, waiting for each.
 struct ControlClient: ~Copyable {
   private let socket: Descriptor
-  let path: String
+  private let path: String
+  private let patience: Duration
+  private var follower: (any AnswerFollower)?
 
   /// Why there is no answer.
   enum Failure: Error, Equatable, CustomStringConvertible {
@@ -16,6 +18,8 @@ struct ControlClient: ~Copyable {
     case denied(String)
     /// Something went wrong on the way.
     case broken(String)
+    /// Who follows the answer wanted no more of it.
+    case abandoned
 
     var description: String {
       switch self {
@@ -24,17 +28,21 @@ struct ControlClient: ~Copyable {
         "permission denied: this user may not connect to the control socket \(path); root, the user of the proxy "
           + "and the socket's group may"
       case .broken(let message): message
+      case .abandoned: "not waited for"
       }
     }
   }
 
-  /// A proxy that says nothing for so many milliseconds hangs: even a long drain says something every second.
-  private static let patience: Int32 = 30_000
+  /// A proxy that says nothing for so long hangs: even a long drain says something every second.
+  private static let patience = Duration.seconds(30)
   private static let limits = HeadLimits(line: 8192, head: 65_536, fields: 64)
 
   /// Connects.
-  init(_ path: String) throws(Failure) {
+  ///
+  /// - Parameter patience: how long the proxy may say nothing.
+  init(_ path: String, patience: Duration = Self.patience) throws(Failure) {
     self.path = path
+    self.patience = patience
     switch SystemCalls.connect(to: SocketAddress(unixPath: path)) {
     case .connected(let number), .inProgress(let number): socket = Descriptor(owning: number)
     case .busy: throw .broken("the control socket \(path) is busy")
@@ -51,11 +59,7 @@ struct ControlClient: ~Copyable {
   consuming func request(
     _ method: String, _ target: String, _ body: JSON? = nil, onLine: ((JSON) -> Void)? = nil
   ) throws(Failure) -> (status: Int, document: JSON) {
-    let content = body?.text ?? ""
-    let head =
-      "\(method) \(target) HTTP/1.1\r\nHost: localhost\r\nUser-Agent: galaxy-lb/\(Version.number)\r\n"
-      + "Connection: close\r\nContent-Type: application/json\r\nContent-Length: \(content.utf8.count)\r\n\r\n"
-    try send(Array((head + content).utf8))
+    try send(method, target, body)
     var lines = LineReader()
     let (status, bytes) = try receive { (status, bytes) throws(Failure) in
       guard status == 200, let onLine else { return false }
@@ -69,6 +73,24 @@ struct ControlClient: ~Copyable {
     return (status, try Self.parse(bytes))
   }
 
+  /// Sends a request whose answer goes on for as long as something is under way, and hands its lines to `follower` as
+  /// they come. Answers the status, and the document that came back if that is not 200.
+  consuming func follow(
+    _ method: String, _ target: String, _ body: JSON, by follower: any AnswerFollower
+  ) throws(Failure) -> (status: Int, document: JSON?) {
+    self.follower = follower
+    try send(method, target, body)
+    var lines = LineReader()
+    let (status, bytes) = try receive { (status, bytes) throws(Failure) in
+      guard status == 200 else { return false }
+      for line in lines.take(bytes) { follower.take(line, try Self.parse(line)) }
+      // A proxy that never pauses keeps nobody from leaving.
+      guard follower.attend() != nil else { throw .abandoned }
+      return true
+    }
+    return (status, status == 200 ? nil : try Self.parse(bytes))
+  }
+
   private static func parse(_ bytes: [UInt8]) throws(Failure) -> JSON {
     do {
       return try JSON(parsing: bytes)
@@ -78,14 +100,35 @@ struct ControlClient: ~Copyable {
   }
 
   private func await(_ events: Int32) throws(Failure) {
-    var entry = pollfd(fd: socket.number, events: Int16(events), revents: 0)
+    var limit = Deadline.after(patience)
     while true {
-      switch poll(&entry, 1, Self.patience) {
-      case 1...: return
-      case 0: throw .broken("the proxy has not answered for \(Self.patience / 1000) s")
-      default: if errno != EINTR { throw .broken("\(SystemError.last("poll"))") }
+      var wishes = [pollfd(fd: socket.number, events: Int16(events), revents: 0)]
+      var pause = patience
+      if let follower {
+        guard let next = follower.attend() else { throw .abandoned }
+        pause = next
+        wishes.append(pollfd(fd: follower.descriptor, events: Int16(POLLIN), revents: 0))
       }
+      do {
+        _ = try SystemCalls.wait(for: &wishes, within: WaitLimit(until: limit).atMost(pause))
+      } catch {
+        throw .broken("\(error)")
+      }
+      if wishes[0].revents != 0 { return }
+      guard limit.hasPassed else { continue }
+      guard let follower, follower.toleratesSilence(of: path) else {
+        throw .broken("the proxy has not answered for \(patience.components.seconds) s")
+      }
+      limit = .after(patience)
     }
+  }
+
+  private func send(_ method: String, _ target: String, _ body: JSON?) throws(Failure) {
+    let content = body?.text ?? ""
+    let head =
+      "\(method) \(target) HTTP/1.1\r\nHost: localhost\r\nUser-Agent: galaxy-lb/\(Version.number)\r\n"
+      + "Connection: close\r\nContent-Type: application/json\r\nContent-Length: \(content.utf8.count)\r\n\r\n"
+    try send(Array((head + content).utf8))
   }
 
   private func send(_ bytes: [UInt8]) throws(Failure) {
@@ -151,6 +194,20 @@ struct ControlClient: ~Copyable {
       }
     }
   }
+}
+
+/// Who follows an answer that goes on, and has something else to attend to meanwhile.
+protocol AnswerFollower: AnyObject {
+  /// Readable when there is something to attend to; borrowed.
+  var descriptor: Int32 { get }
+  /// Takes a line: as the proxy sent it, without its line feed, and what it says.
+  func take(_ line: [UInt8], _ json: JSON)
+  /// Called behind lines and whenever there is nothing to read: attends to the descriptor and to whatever else there is. Answers after
+  /// what time at most that is due again; nil when no more is wanted of the answer.
+  func attend() -> Duration?
+  /// The proxy that listens on `path` has said nothing for as long as the client is patient. True when it is to be
+  /// waited for further.
+  func toleratesSilence(of path: String) -> Bool
 }
 
 /// Takes the content of a response out of its framing.
