@@ -57,10 +57,10 @@ def on_pipe(control):
     """Starts the command with pipes for its output."""
     started = []
 
-    def start(*arguments, **options):
-        words = [BINARY, "--control", control.path, "--graceful", *arguments]
+    def start(*arguments, prefix=()):
+        words = [*prefix, BINARY, "--control", control.path, "--graceful", *arguments]
         started.append(subprocess.Popen(words, env=variables(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True, **options))
+                                        stderr=subprocess.PIPE, text=True))
         return started[-1]
 
     yield start
@@ -371,7 +371,7 @@ def test_an_ignored_signal_stays_ignored(control, on_pipe):
         finish(stream)
 
     control.play(script)
-    program = on_pipe(preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    program = on_pipe(prefix=("sh", "-c", "trap '' INT; exec \"$0\" \"$@\""))
     program.stdout.readline()
     program.send_signal(signal.SIGINT)
     gate.set()
@@ -483,6 +483,34 @@ def test_ctrl_c_detaches(control, on_terminal):
     shown = program.screen.text()
     assert "\ngalaxy-lb: detached; the restart goes on: " in shown and "^C" not in shown
     assert "main/gunicorn0  draining" in shown, "the last state stays"
+
+
+def test_what_a_shell_writes_meanwhile_stays(control, on_terminal):
+    """Ctrl-Z, and `fg` later: the view begins anew below it."""
+    gate = threading.Event()
+
+    def script(stream):
+        begin(stream)
+        phase(stream, "gunicorn0", "draining", in_flight=3)
+        assert gate.wait(PATIENCE)
+        phase(stream, "gunicorn0", "completed", in_flight=0)
+        stream.wait_until_left()
+
+    control.play(script)
+    program = on_terminal()
+    program.wait_for_text("3 in flight")
+    # Ctrl-Z itself does nothing to a program that no shell waits for (setpgid(2), orphaned process groups).
+    os.kill(program.child.pid, signal.SIGSTOP)
+    while program.read(0.3):
+        pass
+    program.screen.write("[1]+  Stopped\r\n$ fg\r\n")
+    os.kill(program.child.pid, signal.SIGCONT)
+    gate.set()
+    program.wait_for_text("main/gunicorn0  completed")
+    shown = program.screen.text()
+    assert shown.index("3 in flight") < shown.index("[1]+  Stopped\n$ fg\n") < shown.index("completed")
+    program.type("\x03")
+    assert program.wait() == 130
 
 
 @pytest.mark.parametrize("columns", [1, 10, 25, 40, 60])

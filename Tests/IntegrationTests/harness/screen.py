@@ -87,9 +87,9 @@ class OnTerminal:
         self.raw = b""
         self.partial = b""
         self.resize(columns, rows)
-        self.child = subprocess.Popen(command, env=environment, stdin=secondary, stdout=secondary, stderr=secondary,
-                                      start_new_session=True,
-                                      preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        # setsid(1) does not fork here, so that the child is the program itself.
+        self.child = subprocess.Popen(["setsid", "--ctty", *command], env=environment, stdin=secondary,
+                                      stdout=secondary, stderr=secondary)
         os.close(secondary)
 
     def resize(self, columns, rows):
