@@ -201,8 +201,8 @@ func preflightLine(_ upstream: String, unit: String = "running", notes: [String]
   @Test func isATable() {
     #expect(
       RestartSummary(end([one]), colours: false).lines == [
-        "UPSTREAM  RESULT     DRAIN  RESTART  READY  PROBATION  VERSION  CUT  FAILED",
-        "p/g       restarted     0s     1min      -    1h 2min  1 -> 2     3       0", "",
+        "UPSTREAM  RESULT     DRAIN  RESTART  READY  PROBATION  VERSION  CUT  FAIL",
+        "p/g       restarted     0s     1min      -    1h 2min  1 -> 2     3     0", "",
         "p/g: 3 cut (2 tunnel, 1 event_stream)", "hook after: failed", "completed: 1 restarted",
         "requests: 0 failed, 3 cut; downtime 1min 1s, longest hold 0s", "That is all.",
       ])

@@ -123,9 +123,9 @@ def walk(stream):
 
 
 SUMMARY = """\
-UPSTREAM        RESULT     DRAIN  RESTART    READY  VERSION           CUT  FAILED
-main/gunicorn0  restarted   1.2s       2s  1min 5s  24.1.2 -> 24.1.3    0       0
-main/gunicorn1  restarted   1.2s       2s  1min 5s  24.1.2 -> 24.1.3    0       0
+UPSTREAM        RESULT     DRAIN  RESTART    READY  VERSION           CUT  FAIL
+main/gunicorn0  restarted   1.2s       2s  1min 5s  24.1.2 -> 24.1.3    0     0
+main/gunicorn1  restarted   1.2s       2s  1min 5s  24.1.2 -> 24.1.3    0     0
 
 completed: 2 restarted in 1min 40s
 requests: 0 failed, 0 cut; downtime 0s, longest hold 0.3s
@@ -266,9 +266,9 @@ def test_a_halt_says_what_happened(control):
     assert result.returncode == 1
     assert "main/gunicorn0: failed: it exited with status 1 before it answered\n" in result.stdout
     assert result.stdout.endswith("""\
-UPSTREAM        RESULT     DRAIN  RESTART  READY  VERSION  CUT  FAILED
-main/gunicorn0  failed      1.2s       2s      -  24.1.2     2       3
-main/gunicorn1  untouched      -        -      -  24.1.2     0       0
+UPSTREAM        RESULT     DRAIN  RESTART  READY  VERSION  CUT  FAIL
+main/gunicorn0  failed      1.2s       2s      -  24.1.2     2     3
+main/gunicorn1  untouched      -        -      -  24.1.2     0     0
 
 main/gunicorn0: failed: it exited with status 1
 main/gunicorn0: | Traceback:

@@ -49,7 +49,7 @@ struct RestartSummary {
   private static let numbers: Set = [2, 3, 4, 5, 7, 8]
 
   private var table: [String] {
-    let titles = ["UPSTREAM", "RESULT", "DRAIN", "RESTART", "READY", "PROBATION", "VERSION", "CUT", "FAILED"]
+    let titles = ["UPSTREAM", "RESULT", "DRAIN", "RESTART", "READY", "PROBATION", "VERSION", "CUT", "FAIL"]
     let rows = [titles] + end.upstreams.map(Self.cells)
     let hasProbation = end.upstreams.contains { $0.probationTime != nil }
     let shown = titles.indices.filter { titles[$0] != "PROBATION" || hasProbation }
