@@ -138,6 +138,9 @@ public final class RestartRun {
     }
   }
 
+  /// So many more failed than could be told one by one.
+  public func moreRequestsFailed(_ count: Int) { unplacedCount += count }
+
   private func makeRun(_ pool: Int, isDryRun: Bool, now: Int64) -> PoolRun? {
     do throws(RestartPlanError) {
       return try PoolRun(subjects[pool], isDryRun: isDryRun, notes: notes, now: now) { [unowned self] in

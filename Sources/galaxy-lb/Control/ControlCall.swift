@@ -1,3 +1,4 @@
+import GravityRestart
 import JSON
 import YAML
 
@@ -9,6 +10,10 @@ enum ControlCall: Equatable, Sendable {
   case metrics
   case reload
   case change(pool: String, name: String, Change)
+  /// What is known of the restart that goes on, and of the last one.
+  case restartState
+  case restart(RestartRequest)
+  case abortRestart
 
   /// What is wanted of one upstream.
   enum Change: Equatable, Sendable {
@@ -23,8 +28,8 @@ enum ControlCall: Equatable, Sendable {
   /// True when it leaves everything as it is.
   var isReading: Bool {
     switch self {
-    case .status, .upstreams, .upstream, .metrics: true
-    case .reload, .change: false
+    case .status, .upstreams, .upstream, .metrics, .restartState: true
+    case .reload, .change, .restart, .abortRestart: false
     }
   }
 
@@ -39,6 +44,8 @@ enum ControlCall: Equatable, Sendable {
     case reading(ControlCall)
     case reload
     case change(pool: String, name: String, verb: String)
+    case restart
+    case abortRestart
   }
 
   private static let verbs = ["drain", "ready", "maintenance", "weight"]
@@ -51,13 +58,19 @@ enum ControlCall: Equatable, Sendable {
     case .reading(let call):
       guard isReading else { throw Self.wrongMethod(request.method, allowed: "GET, HEAD") }
       self = call
-    case .reload, .change:
-      guard request.method == "POST" else { throw Self.wrongMethod(request.method, allowed: "POST") }
+    case .restart where isReading: self = .restartState
+    case .reload, .change, .restart, .abortRestart:
+      let allowed = if case .restart = resource { "GET, HEAD, POST" } else { "POST" }
+      guard request.method == "POST" else { throw Self.wrongMethod(request.method, allowed: allowed) }
       let body = try ControlBody(request.body)
       switch resource {
       case .change(let pool, let name, let verb):
         self = .change(pool: pool, name: name, try Self.change(verb, body))
-      default:
+      case .restart: self = .restart(try RestartRequest(body))
+      case .abortRestart:
+        try body.expectOnly([])
+        self = .abortRestart
+      case .reading, .reload:
         try body.expectOnly([])
         self = .reload
       }
@@ -77,6 +90,8 @@ enum ControlCall: Equatable, Sendable {
     case 2 where parts == ["v1", "status"]: return .reading(.status)
     case 2 where parts == ["v1", "upstreams"]: return .reading(.upstreams)
     case 2 where parts == ["v1", "reload"]: return .reload
+    case 2 where parts == ["v1", "restart"]: return .restart
+    case 3 where parts == ["v1", "restart", "abort"]: return .abortRestart
     case 4...5 where parts.starts(with: ["v1", "upstreams"]):
       guard let pool = parts[2], let name = parts[3] else { break }
       if parts.count == 4 { return .reading(.upstream(pool: pool, name: name)) }
@@ -86,7 +101,8 @@ enum ControlCall: Equatable, Sendable {
     throw ControlFailure(
       404,
       "no such resource, expected /v1/status, /v1/upstreams, /v1/upstreams/POOL/NAME, "
-        + "/v1/upstreams/POOL/NAME/{\(verbs.joined(separator: ","))}, /v1/reload or /metrics")
+        + "/v1/upstreams/POOL/NAME/{\(verbs.joined(separator: ","))}, /v1/restart, /v1/restart/abort, /v1/reload "
+        + "or /metrics")
   }
 
   /// Nil when an escape is none, or what comes out is no UTF-8 (RFC 3986 2.1).
@@ -126,76 +142,5 @@ enum ControlCall: Equatable, Sendable {
       try body.expectOnly([])
       return .ready
     }
-  }
-}
-
-/// The members of a request's JSON object; an empty body is an empty object.
-private struct ControlBody {
-  private let object: JSONObject
-
-  init(_ bytes: [UInt8]) throws(ControlFailure) {
-    guard !bytes.isEmpty else {
-      object = JSONObject()
-      return
-    }
-    let value: JSON
-    do {
-      value = try JSON(parsing: bytes)
-    } catch {
-      throw ControlFailure(400, "the body is no JSON: \(error)")
-    }
-    guard let object = value.asObject else {
-      throw ControlFailure(400, "the body: expected an object, found \(value.kind)")
-    }
-    self.object = object
-  }
-
-  func expectOnly(_ names: [String]) throws(ControlFailure) {
-    for member in object.members where !names.contains(member.name) {
-      let hint = nearest(member.name, in: names).map { " (did you mean '\($0)'?)" } ?? ""
-      let expected = names.isEmpty ? "no members" : "only \(names.joined(separator: ", "))"
-      throw ControlFailure(
-        400, "unknown member \(JSON.string(member.name).text)\(hint), expected \(expected)")
-    }
-  }
-
-  private func value<Value>(
-    _ name: String, _ expected: String, _ read: (JSON) -> Value?
-  ) throws(ControlFailure) -> Value? {
-    guard let json = object[name], json != .null else { return nil }
-    guard let value = read(json) else {
-      throw ControlFailure(400, "\(name): expected \(expected), found \(json.kind)")
-    }
-    return value
-  }
-
-  func boolean(_ name: String) throws(ControlFailure) -> Bool? {
-    try value(name, "true or false") { $0.asBoolean }
-  }
-
-  func integer(_ name: String, in range: ClosedRange<Int>) throws(ControlFailure) -> Int {
-    let expected = "a whole number from \(range.lowerBound) to \(range.upperBound)"
-    let found = try value(name, expected) { $0.asInteger.flatMap { range.contains($0) ? $0 : nil } }
-    guard let found else { throw ControlFailure(400, "\(name): expected \(expected), found nothing") }
-    return found
-  }
-
-  /// Seconds as milliseconds.
-  func seconds(_ name: String, upTo longest: Double) throws(ControlFailure) -> Int64? {
-    try value(name, "seconds from 0 to \(Int(longest))") { json in
-      json.asNumber.flatMap { (0...longest).contains($0) ? Int64(($0 * 1000).rounded()) : nil }
-    }
-  }
-
-  /// Text for people on one line.
-  func reason() throws(ControlFailure) -> String? {
-    let expected = "at most \(ControlCall.longestReason) bytes of text on one line"
-    let text = try value("reason", expected) { json -> String? in
-      guard let text = json.asString, text.utf8.count <= ControlCall.longestReason,
-        !text.unicodeScalars.contains(where: LogLine.isControl)
-      else { return nil }
-      return text
-    }
-    return text?.isEmpty == true ? nil : text
   }
 }

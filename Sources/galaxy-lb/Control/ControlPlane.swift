@@ -23,6 +23,8 @@ final class ControlPlane {
   var onLostRequests: (([LostRequest], _ leftOut: Int) -> Void)? {
     didSet { census.lostRequests.isWatched = onLostRequests != nil }
   }
+  /// The graceful restarts; set once, before anything is served.
+  var restart: GracefulRestart!
   private let tellWorkers: (WorkerMessage) -> Void
   private let reloadConfiguration: () -> Bool
 

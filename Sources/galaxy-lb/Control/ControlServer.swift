@@ -125,6 +125,11 @@ extension ControlPlane {
     case .change(let poolName, let name, let change):
       let (pool, upstream) = try upstream(name, in: poolName)
       return carryOut(change, upstream, pool)
+    case .restartState: return .response(ControlResponse(restart.document))
+    case .restart(let request): return .stream(try restart.begin(request))
+    case .abortRestart:
+      try restart.abort()
+      return .response(ControlResponse(["aborting": true]))
     }
   }
 

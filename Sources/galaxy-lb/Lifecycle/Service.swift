@@ -29,6 +29,8 @@ final class Service {
   private var startingWorkers = 0
   private var runningWorkers = 0
   private var isStopping = false
+  /// What is under way when the process is told to stop is not waited for any more.
+  private var isOutOfPatience = false
   private var patience: ShutdownDeadline?
 
   init(
@@ -59,6 +61,7 @@ final class Service {
     plane = ControlPlane(
       site: site, census: census, log: log, tellWorkers: { [unowned self] in tellWorkers($0) },
       reload: { [unowned self] in reloadConfiguration() })
+    plane.restart = GracefulRestart(plane, on: loop, log: log) { [unowned self] in endIfDone() }
   }
 
   /// Serves until a signal, and the last worker, end it. Returns the exit status.
@@ -126,19 +129,27 @@ final class Service {
     guard startingWorkers == 0 else { return }
     for address in addresses { log.notice("listening", ["address": address]) }
     ServiceNotification.send("READY=1", log: log)
+    plane.restart.startWhatWasLeft()
   }
 
   private func workerEnded() {
     runningWorkers -= 1
     // A worker never ends by itself but for a fault; then the others should not go on half.
     if !isStopping { tellWorkers(.cut) }
-    if runningWorkers == 0 { loop.stop() }
+    endIfDone()
+  }
+
+  /// Nothing is left to do: the workers have ended, and no restart would leave a gunicorn stopped.
+  private func endIfDone() {
+    if runningWorkers == 0, !plane.restart.isBusy || isOutOfPatience { loop.stop() }
   }
 
   private func stop(_ name: String) {
     guard !isStopping else {
       log.warning("stopping at once", ["signal": name])
+      isOutOfPatience = true
       tellWorkers(.cut)
+      endIfDone()
       return
     }
     isStopping = true
@@ -146,9 +157,12 @@ final class Service {
     log.notice("stopping", ["signal": name])
     ServiceNotification.send("STOPPING=1", log: log)
     tellWorkers(.drain)
+    plane.restart.stop()
     let patience = ShutdownDeadline { [unowned self] in
       log.warning("the shutdown time-out has passed, what is still under way is cut")
+      isOutOfPatience = true
       tellWorkers(.cut)
+      endIfDone()
     }
     loop.setDeadline(of: patience, in: site.settings.timeouts.shutdown)
     self.patience = patience
