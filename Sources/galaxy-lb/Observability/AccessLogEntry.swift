@@ -61,32 +61,7 @@ struct AccessLogEntry {
     appendQuoted(text(texts.userAgent, bytes), to: &line)
     line.append(" host=")
     appendQuoted(text(texts.host, bytes), to: &line)
-    line.append(" pool=")
-    appendWord(record.poolName, to: &line)
-    line.append(" upstream=")
-    appendWord(record.upstreamName, to: &line)
-    line.append(" to_upstream=")
-    appendSeconds(elapsed(until: record.sentAt), orElse: "-", to: &line)
-    line.append(" to_first_byte=")
-    appendSeconds(elapsed(until: record.firstByteAt), orElse: "-", to: &line)
-    line.append(" total=")
-    appendSeconds(elapsed(until: record.endedAt), orElse: "-", to: &line)
-    line.append(" held=")
-    line.append(seconds: record.held)
-    line.append(" bytes_received=")
-    line.append(decimal: record.bytesReceived)
-    line.append(" bytes_sent=")
-    line.append(decimal: record.bytesSent)
-    line.append(" retries=")
-    line.append(decimal: Int64(record.retries))
-    line.append(" request_id=")
-    if let id = text(texts.requestID, bytes) {
-      line.append(escaping: id, as: .bare)
-    } else {
-      line.append("-")
-    }
-    line.append(" reason=")
-    line.append(word: record.reason.name)
+    writeCourse(bytes, as: .combined, to: &line)
     line.append("\n")
   }
 
@@ -104,16 +79,6 @@ struct AccessLogEntry {
     line.append("\"")
   }
 
-  private func appendWord(_ text: String?, to line: inout AccessLogLine) {
-    if let text { line.append(escaping: text, as: .bare) } else { line.append("-") }
-  }
-
-  private func appendSeconds(
-    _ nanoseconds: Int64?, orElse missing: StaticString, to line: inout AccessLogLine
-  ) {
-    if let nanoseconds { line.append(seconds: nanoseconds) } else { line.append(missing) }
-  }
-
   // MARK: JSON
 
   private func writeJSON(
@@ -126,57 +91,104 @@ struct AccessLogEntry {
     line.append("Z\",\"remote_addr\":\"")
     appendClient(to: &line)
     line.append("\",\"request\":")
-    appendJSON(text(texts.request, bytes), to: &line)
+    appendWord(text(texts.request, bytes), as: .json, to: &line)
     line.append(",\"status\":")
     line.append(decimal: Int64(status))
     line.append(",\"body_bytes_sent\":")
     line.append(decimal: record.bodyBytesSent)
     line.append(",\"referer\":")
-    appendJSON(text(texts.referer, bytes), to: &line)
+    appendWord(text(texts.referer, bytes), as: .json, to: &line)
     line.append(",\"user_agent\":")
-    appendJSON(text(texts.userAgent, bytes), to: &line)
+    appendWord(text(texts.userAgent, bytes), as: .json, to: &line)
     line.append(",\"host\":")
-    appendJSON(text(texts.host, bytes), to: &line)
-    line.append(",\"pool\":")
-    appendJSON(record.poolName, to: &line)
-    line.append(",\"upstream\":")
-    appendJSON(record.upstreamName, to: &line)
-    line.append(",\"to_upstream\":")
-    appendSeconds(elapsed(until: record.sentAt), orElse: "null", to: &line)
-    line.append(",\"to_first_byte\":")
-    appendSeconds(elapsed(until: record.firstByteAt), orElse: "null", to: &line)
-    line.append(",\"total\":")
-    appendSeconds(elapsed(until: record.endedAt), orElse: "null", to: &line)
-    line.append(",\"held\":")
+    appendWord(text(texts.host, bytes), as: .json, to: &line)
+    writeCourse(bytes, as: .json, to: &line)
+    line.append("}\n")
+  }
+
+  // MARK: Both
+
+  /// What became of the request: the fields that both formats have, in the same order.
+  private func writeCourse(
+    _ bytes: UnsafeRawBufferPointer, as format: AccessLogSettings.Format, to line: inout AccessLogLine
+  ) {
+    append(name: "pool", as: format, to: &line)
+    appendWord(record.poolName, as: format, to: &line)
+    append(name: "upstream", as: format, to: &line)
+    appendWord(record.upstreamName, as: format, to: &line)
+    append(name: "to_upstream", as: format, to: &line)
+    appendSeconds(elapsed(until: record.sentAt), as: format, to: &line)
+    append(name: "to_first_byte", as: format, to: &line)
+    appendSeconds(elapsed(until: record.firstByteAt), as: format, to: &line)
+    append(name: "total", as: format, to: &line)
+    appendSeconds(elapsed(until: record.endedAt), as: format, to: &line)
+    append(name: "held", as: format, to: &line)
     line.append(seconds: record.held)
-    line.append(",\"bytes_received\":")
+    append(name: "bytes_received", as: format, to: &line)
     line.append(decimal: record.bytesReceived)
-    line.append(",\"bytes_sent\":")
+    append(name: "bytes_sent", as: format, to: &line)
     line.append(decimal: record.bytesSent)
-    line.append(",\"retries\":")
+    append(name: "retries", as: format, to: &line)
     line.append(decimal: Int64(record.retries))
-    line.append(",\"request_id\":")
-    appendJSON(text(texts.requestID, bytes), to: &line)
-    line.append(",\"reason\":\"")
-    line.append(word: record.reason.name)
-    line.append("\"}\n")
+    append(name: "request_id", as: format, to: &line)
+    appendWord(text(texts.requestID, bytes), as: format, to: &line)
+    append(name: "reason", as: format, to: &line)
+    appendWord(record.reason.name, as: format, to: &line)
   }
 
-  private func appendJSON(_ text: UnsafeRawBufferPointer?, to line: inout AccessLogLine) {
+  @inline(__always)
+  private func append(
+    name: StaticString, as format: AccessLogSettings.Format, to line: inout AccessLogLine
+  ) {
+    switch format {
+    case .combined:
+      line.append(" ")
+      line.append(name)
+      line.append("=")
+    case .json:
+      line.append(",\"")
+      line.append(name)
+      line.append("\":")
+    }
+  }
+
+  private func appendMissing(as format: AccessLogSettings.Format, to line: inout AccessLogLine) {
+    switch format {
+    case .combined: line.append("-")
+    case .json: line.append("null")
+    }
+  }
+
+  /// A word without quotes, or a JSON string.
+  private func appendWord(
+    _ text: UnsafeRawBufferPointer?, as format: AccessLogSettings.Format, to line: inout AccessLogLine
+  ) {
     guard let text else {
-      line.append("null")
+      appendMissing(as: format, to: &line)
       return
     }
-    line.append("\"")
-    line.append(escaping: text, as: .json)
-    line.append("\"")
+    switch format {
+    case .combined: line.append(escaping: text, as: .bare)
+    case .json:
+      line.append("\"")
+      line.append(escaping: text, as: .json)
+      line.append("\"")
+    }
   }
 
-  private func appendJSON(_ text: String?, to line: inout AccessLogLine) {
+  private func appendWord(
+    _ text: String?, as format: AccessLogSettings.Format, to line: inout AccessLogLine
+  ) {
     guard var text else {
-      line.append("null")
+      appendMissing(as: format, to: &line)
       return
     }
-    text.withUTF8 { appendJSON(UnsafeRawBufferPointer($0), to: &line) }
+    text.withUTF8 { appendWord(UnsafeRawBufferPointer($0), as: format, to: &line) }
+  }
+
+  private func appendSeconds(
+    _ nanoseconds: Int64?, as format: AccessLogSettings.Format, to line: inout AccessLogLine
+  ) {
+    if let nanoseconds { line.append(seconds: nanoseconds) } else { appendMissing(as: format, to: &line) }
   }
 }

@@ -51,16 +51,6 @@ struct AccessLogLine: ~Copyable {
     }
   }
 
-  /// A word of this program, which needs no escaping.
-  mutating func append(word: String) {
-    var word = word
-    word.withUTF8 {
-      guard let base = $0.baseAddress else { return }
-      end.copyMemory(from: base, byteCount: $0.count)
-      end += $0.count
-    }
-  }
-
   mutating func append(_ address: IPAddress) {
     end += address.write(to: UnsafeMutableRawBufferPointer(start: end, count: IPAddress.longestText))
   }
@@ -94,12 +84,6 @@ struct AccessLogLine: ~Copyable {
     append(decimal: microseconds / 1_000_000)
     append(byte: UInt8(ascii: "."))
     append(decimal: microseconds % 1_000_000, digits: 6)
-  }
-
-  /// A text of the configuration, escaped like any other.
-  mutating func append(escaping text: String, as notation: Notation) {
-    var text = text
-    text.withUTF8 { append(escaping: UnsafeRawBufferPointer($0), as: notation) }
   }
 
   /// Bytes of a stranger, as nginx writes them: control characters, `"`, `\` and all that is not ASCII become `\xXX`.
