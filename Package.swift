@@ -36,8 +36,9 @@ let package = Package(
       ],
       swiftSettings: strict),
 
+    .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
     .target(
-      name: "HTTP1Invariants", dependencies: ["HTTP1"], path: "Tests/HTTP1Invariants",
+      name: "HTTP1Invariants", dependencies: ["HTTP1", "TestSupport"], path: "Tests/HTTP1Invariants",
       swiftSettings: strict + fuzzed),
     .executableTarget(
       name: "codec-probe", dependencies: ["HTTP1"], path: "Tests/CodecProbe", swiftSettings: strict),
@@ -46,19 +47,18 @@ let package = Package(
       path: "Tests/ProcessManagerProbe", swiftSettings: strict),
 
     .testTarget(name: "ArchitectureTests"),
-    .testTarget(name: "HTTP1Tests", dependencies: ["HTTP1", "HTTP1Invariants"]),
+    .testTarget(name: "HTTP1Tests", dependencies: ["HTTP1", "HTTP1Invariants", "TestSupport"]),
     .testTarget(name: "SystemCallsTests", dependencies: ["SystemCalls"]),
-    .testTarget(name: "EventLoopTests", dependencies: ["EventLoop", "SystemCalls"]),
-    .testTarget(name: "UpstreamPoolTests", dependencies: ["UpstreamPool", "SystemCalls"]),
-    .testTarget(name: "JSONTests", dependencies: ["JSON"]),
+    .testTarget(name: "EventLoopTests", dependencies: ["EventLoop", "SystemCalls", "TestSupport"]),
+    .testTarget(name: "UpstreamPoolTests", dependencies: ["UpstreamPool", "SystemCalls", "TestSupport"]),
+    .testTarget(name: "JSONTests", dependencies: ["JSON", "TestSupport"]),
     .testTarget(name: "XMLTests", dependencies: ["XML"]),
-    .testTarget(name: "YAMLTests", dependencies: ["YAML"]),
-    .testTarget(name: "GalaxyLBTests", dependencies: ["galaxy-lb"]),
+    .testTarget(name: "YAMLTests", dependencies: ["YAML", "TestSupport"]),
+    .testTarget(name: "GalaxyLBTests", dependencies: ["galaxy-lb", "TestSupport"]),
     // The fixtures are found beside the sources, and shared with the integration tests.
-    // The seeded generator is that of HTTP1Invariants.
     .testTarget(
       name: "GravityRestartTests",
-      dependencies: ["GravityRestart", "YAML", "SystemCalls", "HTTP1Invariants"],
+      dependencies: ["GravityRestart", "YAML", "SystemCalls", "TestSupport"],
       exclude: ["Fixtures"]),
   ],
   swiftLanguageModes: [.v6]

@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import HTTP1
 import SystemCalls
+import TestSupport
 import Testing
 
 @testable import galaxy_lb
@@ -190,7 +191,7 @@ private func exampleRecord() -> ExchangeRecord {
 
   @Test func randomBytesStayInTheirField() throws {
     let seed = UInt64.random(in: 0...UInt64.max)
-    var random = SplitMix(state: seed)
+    var random = SeededGenerator(seed: seed)
     for _ in 0..<300 {
       let value = (0..<Int.random(in: 0...80, using: &random)).map { _ in
         UInt8.random(in: 0...255, using: &random)
@@ -199,19 +200,6 @@ private func exampleRecord() -> ExchangeRecord {
       #expect(parsed.count == 19, "seed \(seed)")
       #expect(try unescaped(try #require(parsed["request"] as? String)) == value, "seed \(seed)")
     }
-  }
-}
-
-/// Numbers from a seed (splitmix64).
-private struct SplitMix: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var word = state
-    word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-    return word ^ (word >> 31)
   }
 }
 

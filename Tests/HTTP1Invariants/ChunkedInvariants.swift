@@ -1,4 +1,5 @@
 import HTTP1
+import TestSupport
 
 /// What must hold for the chunked coding of whatever bytes.
 public enum ChunkedInvariants {

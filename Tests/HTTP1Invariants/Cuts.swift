@@ -1,4 +1,5 @@
 import HTTP1
+import TestSupport
 
 /// What one reading of a head says.
 protocol HeadReading: Equatable {

@@ -1,4 +1,5 @@
 import HTTP1
+import TestSupport
 
 /// What must hold for a body that is relayed in place: what goes out is the same content in a frame of its own, it
 /// is never complete before the body is, and nothing behind the body is touched.

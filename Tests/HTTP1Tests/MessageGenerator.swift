@@ -1,4 +1,4 @@
-import HTTP1Invariants
+import TestSupport
 
 /// Makes heads and bodies of the pieces that matter, most of them valid, some of them broken.
 struct MessageGenerator {

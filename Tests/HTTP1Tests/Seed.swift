@@ -1,5 +1,5 @@
 import Glibc
-import HTTP1Invariants
+import TestSupport
 
 /// A generator with a new seed, which it prints; `HTTP1_SEED` repeats an earlier one.
 func seededGenerator(_ test: StaticString = #function) -> SeededGenerator {

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import JSON
@@ -88,7 +89,7 @@ import Testing
 @Suite struct JSONAgreementTests {
   @Test(arguments: 0..<20 as Range<UInt64>)
   func agreesOnGeneratedValues(_ seed: UInt64) throws {
-    var random = Generator(state: seed)
+    var random = SeededGenerator(seed: seed)
     for _ in 0..<100 {
       let value = Self.value(&random, depth: 0)
       for text in [value.text, value.indentedText] {
@@ -101,7 +102,7 @@ import Testing
 
   @Test(arguments: 0..<20 as Range<UInt64>)
   func damagedTextIsReadOrRefused(_ seed: UInt64) throws {
-    var random = Generator(state: seed)
+    var random = SeededGenerator(seed: seed)
     for _ in 0..<200 {
       var bytes = Array(Self.value(&random, depth: 0).text.utf8)
       for _ in 0..<Int.random(in: 1...3, using: &random) where !bytes.isEmpty {
@@ -114,19 +115,7 @@ import Testing
     }
   }
 
-  private struct Generator: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-      // SplitMix64 (Steele, Lea and Flood 2014).
-      state &+= 0x9E37_79B9_7F4A_7C15
-      var word = state
-      word = (word ^ word &>> 30) &* 0xBF58_476D_1CE4_E5B9
-      word = (word ^ word &>> 27) &* 0x94D0_49BB_1331_11EB
-      return word ^ word &>> 31
-    }
-  }
-
-  private static func value(_ random: inout Generator, depth: Int) -> JSON {
+  private static func value(_ random: inout SeededGenerator, depth: Int) -> JSON {
     switch Int.random(in: 0..<(depth < 4 ? 8 : 6), using: &random) {
     case 0: return nil
     case 1: return .boolean(.random(using: &random))
@@ -144,7 +133,7 @@ import Testing
     }
   }
 
-  private static func text(_ random: inout Generator) -> String {
+  private static func text(_ random: inout SeededGenerator) -> String {
     let letters = ["a", "\"", "\\", "\n", "\u{0}", "\u{7F}", "é", "😀", "/", " "]
     return (0..<Int.random(in: 0...6, using: &random)).map { _ in letters.randomElement(using: &random)! }
       .joined()

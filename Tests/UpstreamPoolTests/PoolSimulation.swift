@@ -1,5 +1,6 @@
 import Synchronization
 import SystemCalls
+import TestSupport
 import Testing
 
 @testable import UpstreamPool

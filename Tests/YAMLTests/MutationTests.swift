@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import YAML
 
@@ -21,7 +22,7 @@ import YAML
 
   @Test(arguments: 0..<20 as Range<UInt64>)
   func damagedTexts(_ seed: UInt64) {
-    var random = SplitMix(state: seed)
+    var random = SeededGenerator(seed: seed)
     let original = Array(text.utf8)
     for _ in 0..<100 {
       var bytes = original
@@ -45,18 +46,5 @@ import YAML
         #expect(position.line >= 1 && position.column >= 1, "seed \(seed): \(problem)")
       }
     }
-  }
-}
-
-/// A generator that repeats itself from its seed (Steele, Lea and Flood, SplitMix64).
-private struct SplitMix: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var mixed = state
-    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-    return mixed ^ (mixed >> 31)
   }
 }

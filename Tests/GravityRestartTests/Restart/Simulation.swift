@@ -1,4 +1,4 @@
-import HTTP1Invariants
+import TestSupport
 
 @testable import GravityRestart
 
