@@ -5,13 +5,21 @@ import Testing
 @testable import EventLoop
 
 @Suite struct ChannelTests {
-  @Test(arguments: ConnectedPair.Kind.allCases)
-  func bytesAndTheEndAreTold(_ kind: ConnectedPair.Kind) throws {
+  /// An open channel, "a", on a loop of its own, and the other end of its connection.
+  private func openChannel(
+    _ kind: ConnectedPair.Kind
+  ) throws -> (EventLoop, Journal, ConnectedPair, Recorder) {
     let loop = try EventLoop()
     let journal = Journal()
     let pair = try ConnectedPair(kind)
     let channel = Recorder("a", journal, on: loop, owning: pair.takeLeft())
     channel.open()
+    return (loop, journal, pair, channel)
+  }
+
+  @Test(arguments: ConnectedPair.Kind.allCases)
+  func bytesAndTheEndAreTold(_ kind: ConnectedPair.Kind) throws {
+    let (loop, journal, pair, channel) = try openChannel(kind)
     channel.whenReady = { channel, news in
       if channel.drain() {
         channel.close()
@@ -30,11 +38,7 @@ import Testing
   /// An end that comes while nothing is read, because of back-pressure, is known; what came before it is not lost.
   @Test(arguments: ConnectedPair.Kind.allCases)
   func theEndIsNoticedWithoutReading(_ kind: ConnectedPair.Kind) throws {
-    let loop = try EventLoop()
-    let journal = Journal()
-    let pair = try ConnectedPair(kind)
-    let channel = Recorder("a", journal, on: loop, owning: pair.takeLeft())
-    channel.open()
+    let (loop, journal, pair, channel) = try openChannel(kind)
     channel.whenReady = { channel, news in
       if news.contains(.peerClosed) { loop.stop() } else { endSending(pair.right) }
     }
@@ -50,11 +54,7 @@ import Testing
   }
 
   @Test func whatIsNotReadIsToldOnce() throws {
-    let loop = try EventLoop()
-    let journal = Journal()
-    let pair = try ConnectedPair(.unix)
-    let channel = Recorder("a", journal, on: loop, owning: pair.takeLeft())
-    channel.open()
+    let (loop, journal, pair, channel) = try openChannel(.unix)
     sendAll(pair.right, "x")
     for _ in 0..<5 { loop.runOneTurn() }
     #expect(journal.entries == [.ready("a", Readiness.readable.rawValue)])
@@ -65,11 +65,7 @@ import Testing
 
   @Test(arguments: ConnectedPair.Kind.allCases)
   func writabilityIsToldAfterASendThatWouldBlock(_ kind: ConnectedPair.Kind) throws {
-    let loop = try EventLoop()
-    let journal = Journal()
-    let pair = try ConnectedPair(kind)
-    let channel = Recorder("a", journal, on: loop, owning: pair.takeLeft())
-    channel.open()
+    let (loop, journal, pair, channel) = try openChannel(kind)
     let sent = fill(channel.descriptor)
     channel.watchWrites()
     loop.runOneTurn()
@@ -142,10 +138,8 @@ import Testing
   }
 
   @Test func aResetIsSeenWithoutReading() throws {
-    let loop = try EventLoop()
-    let pair = try ConnectedPair(.tcp)
-    let channel = Recorder("a", Journal(), on: loop, owning: pair.takeLeft())
-    channel.open()
+    let (loop, _, pair, channel) = try openChannel(.tcp)
+    defer { withExtendedLifetime(loop) {} }
     #expect(!channel.hasFailed())
     sendAll(pair.right, "unread")
     resetOnClose(pair.right)
