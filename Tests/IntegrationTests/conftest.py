@@ -6,6 +6,7 @@ import tempfile
 
 import pytest
 
+from harness.balanced import BalancedStarter
 from harness.expectations import Expectations
 from harness.proxies import PROXIES, Setup
 from harness.upstream import Upstream
@@ -27,7 +28,10 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
+    is_peer = config.getoption("--proxy") != "galaxy-lb"
     for item in items:
+        if is_peer and item.get_closest_marker("galaxy_lb"):
+            item.add_marker(pytest.mark.skip(reason="about galaxy-lb alone"))
         config.stash[EXPECTATIONS].mark(item)
 
 
@@ -123,6 +127,14 @@ def wire(module_wire):
 def start(proxy_kind, kind, folder):
     """Starts proxies with settings of the test's own; each is checked and stopped after it."""
     starter = Starter(proxy_kind, kind, folder)
+    yield starter
+    starter.abandon()
+
+
+@pytest.fixture
+def start_balanced(proxy_kind, kind, folder):
+    """As `start`, with the settings of pools that the other proxies don't have."""
+    starter = BalancedStarter(proxy_kind, kind, folder)
     yield starter
     starter.abandon()
 

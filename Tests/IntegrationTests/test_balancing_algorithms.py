@@ -6,11 +6,12 @@ from collections import Counter
 import pytest
 
 from harness.addresses import wait_until_read
-from harness.balanced import BalancedStarter, send
+from harness.balanced import send
 from harness.client import get, post
-from harness.proxies import GalaxyLB
 from harness.stream import eventually
 from harness.upstream import echo, serve
+
+pytestmark = pytest.mark.galaxy_lb
 
 ALGORITHMS = ["least-connections", "round-robin", "random-two", "hash"]
 
@@ -64,12 +65,8 @@ class Served:
 
 
 @pytest.fixture
-def start(proxy_kind, kind, folder):
-    if proxy_kind is not GalaxyLB:
-        pytest.skip("the settings are galaxy-lb's")
-    starter = BalancedStarter(proxy_kind, kind, folder)
-    yield starter
-    starter.abandon()
+def start(start_balanced):
+    return start_balanced
 
 
 def ask(wire, target=b"/", cookie=None, fields=()):

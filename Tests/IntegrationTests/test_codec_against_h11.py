@@ -26,7 +26,7 @@ from codec.probe import Probe
 from codec.reference import Reading, read_request, read_response
 
 # The first test may have to build the probe.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.galaxy_lb, pytest.mark.timeout(300)]
 
 REQUESTS, RESPONSES, BODIES = 6000, 4000, 4000
 CHUNKED = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"

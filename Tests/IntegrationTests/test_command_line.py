@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.galaxy_lb
+
 REPOSITORY = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 BINARY = os.path.abspath(os.environ.get("GALAXY_LB", os.path.join(REPOSITORY, ".build/release/galaxy-lb")))
 EXAMPLE = os.path.join(REPOSITORY, "conf", "galaxy-lb.yml")

@@ -22,10 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 NOBODY = 65534
 
 
-@pytest.fixture(autouse=True)
-def only_galaxy_lb(proxy_kind):
-    if proxy_kind.name != "galaxy-lb":
-        pytest.skip("about galaxy-lb's own commands")
+pytestmark = pytest.mark.galaxy_lb
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ START_SECONDS = 90
 # gunicorn lets requests in flight end before it does.
 END_SECONDS = 90
 
-pytestmark = pytest.mark.timeout(START_SECONDS + 2 * END_SECONDS)
+pytestmark = [pytest.mark.galaxy_lb, pytest.mark.timeout(START_SECONDS + 2 * END_SECONDS)]
 
 
 class Demonstration:
@@ -84,14 +84,7 @@ class Demonstration:
 
 
 @pytest.fixture(scope="module")
-def only_galaxy_lb(pytestconfig):
-    """The demonstration is galaxy-lb's own."""
-    if pytestconfig.getoption("--proxy") != "galaxy-lb":
-        pytest.skip("only galaxy-lb has a demonstration")
-
-
-@pytest.fixture(scope="module")
-def demonstration(only_galaxy_lb, tmp_path_factory):
+def demonstration(tmp_path_factory):
     """A demonstration that the tests of this module share."""
     running = Demonstration(tmp_path_factory.mktemp("demonstration"), free_port())
     yield running
@@ -209,7 +202,7 @@ def test_upload(demonstration, request_of):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_everything_ends_with_an_event_stream_open(only_galaxy_lb, tmp_path, number):
+def test_everything_ends_with_an_event_stream_open(tmp_path, number):
     """What a browser that shows the page holds open."""
     demonstration = Demonstration(tmp_path, free_port())
     client = demonstration.client()
@@ -220,7 +213,7 @@ def test_everything_ends_with_an_event_stream_open(only_galaxy_lb, tmp_path, num
     client.close()
 
 
-def test_everything_ends_when_galaxy_lb_dies(only_galaxy_lb, tmp_path):
+def test_everything_ends_when_galaxy_lb_dies(tmp_path):
     demonstration = Demonstration(tmp_path, free_port())
     [proxy] = demonstration.named(os.path.basename(os.environ.get("GALAXY_LB", "galaxy-lb")).encode())
     os.kill(proxy, signal.SIGKILL)
@@ -229,7 +222,7 @@ def test_everything_ends_when_galaxy_lb_dies(only_galaxy_lb, tmp_path):
     demonstration.check_gone()
 
 
-def test_a_taken_port_is_left_to_whoever_has_it(only_galaxy_lb, tmp_path):
+def test_a_taken_port_is_left_to_whoever_has_it(tmp_path):
     port = free_port()
     with listen(f"127.0.0.1:{port}"):
         demonstration = Demonstration(tmp_path, port)

@@ -30,7 +30,7 @@ SECONDS = 60
 NOT_COMPARED = {"documentation/scaling-22.01-socket.yml", "documentation/scaling.yml"}
 OWN_MANAGER = {"documentation/multiple-galaxies.yml"}
 
-pytestmark = pytest.mark.timeout(5 * SECONDS)
+pytestmark = [pytest.mark.galaxy_lb, pytest.mark.timeout(5 * SECONDS)]
 
 
 @dataclass

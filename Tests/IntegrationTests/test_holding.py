@@ -1,12 +1,13 @@
 """Requests that wait for upstreams: who goes when, and what keeps nobody waiting (galaxy-lb only)."""
 
 import pytest
-from harness.balanced import BalancedStarter, send
+from harness.balanced import send
 from harness.client import get, post
 from harness.control import Control
-from harness.proxies import GalaxyLB
 from harness.stream import eventually
 from harness.upstream import echo, serve
+
+pytestmark = pytest.mark.galaxy_lb
 
 # More than go to an upstream at a time while others wait.
 MANY = 40
@@ -15,12 +16,8 @@ LONG = {"time": "10m"}
 
 
 @pytest.fixture
-def start(proxy_kind, kind, folder):
-    if proxy_kind is not GalaxyLB:
-        pytest.skip("the settings are galaxy-lb's")
-    starter = BalancedStarter(proxy_kind, kind, folder)
-    yield starter
-    starter.abandon()
+def start(start_balanced):
+    return start_balanced
 
 
 def waiting(control):

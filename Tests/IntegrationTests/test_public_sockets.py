@@ -13,6 +13,8 @@ import pytest
 from harness.process import Program
 from harness.stream import eventually
 
+pytestmark = pytest.mark.galaxy_lb
+
 REPOSITORY = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 BINARY = os.path.abspath(os.environ.get("GALAXY_LB", os.path.join(REPOSITORY, ".build/release/galaxy-lb")))
 

@@ -12,7 +12,7 @@ from managers.probe import SECONDS, Probe, end, is_running, probe_path, wait_unt
 
 GUNICORN = Path(sys.executable).parent / "gunicorn"
 
-pytestmark = pytest.mark.timeout(3 * SECONDS)
+pytestmark = [pytest.mark.galaxy_lb, pytest.mark.timeout(3 * SECONDS)]
 
 GOOD = """
 def application(environ, start_response):

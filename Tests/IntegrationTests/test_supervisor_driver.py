@@ -14,7 +14,7 @@ from managers.probe import SECONDS, Probe, end, is_running, probe_path, wait_unt
 
 SUPERVISORD = Path(sys.executable).parent / "supervisord"
 
-pytestmark = pytest.mark.timeout(3 * SECONDS)
+pytestmark = [pytest.mark.galaxy_lb, pytest.mark.timeout(3 * SECONDS)]
 
 CONFIGURATION = """
 [unix_http_server]

@@ -16,6 +16,7 @@ from managers.probe import SECONDS, Probe, end, is_running, wait_until
 SYSTEMD = Path("/lib/systemd/systemd")
 
 pytestmark = [
+    pytest.mark.galaxy_lb,
     pytest.mark.timeout(3 * SECONDS),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a mount namespace"),
 ]
