@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 
 import pytest
 from websockets.sync.client import connect as websocket_connect
@@ -13,34 +12,8 @@ from websockets.sync.client import connect as websocket_connect
 from harness import content
 from harness.addresses import connect, is_unix
 from harness.client import get, post, post_chunked
-from harness.load import Load
-from harness.process import Program
+from harness.gunicorn import Gunicorn, RealLoad
 from harness.stream import eventually
-
-HERE = os.path.dirname(os.path.abspath(__file__))
-
-
-class Gunicorn:
-    """A gunicorn with two uvicorn workers on an address."""
-
-    def __init__(self, address, folder, name):
-        self.address = address
-        self.log = f"{folder}/{name}.log"
-        self.start()
-
-    def start(self):
-        command = [sys.executable, "-m", "gunicorn", "--chdir", HERE, "--bind", self.address, "--workers", "2",
-                   "--worker-class", "uvicorn_worker.UvicornWorker", "--graceful-timeout", "10", "--no-control-socket",
-                   "application:application"]
-        self.program = Program(command, self.log)
-        eventually(self.ready, f"gunicorn accepts: {self.program.tail()}", 40, 0.05)
-
-    def ready(self):
-        assert self.program.alive(), self.program.tail()
-        return self.program.log().count(b"Application startup complete") >= 2
-
-    def stop(self):
-        self.program.stop(signal.SIGTERM, 30)
 
 
 @pytest.fixture
@@ -121,13 +94,6 @@ def test_new_worker_is_no_restart_and_a_restart_is_one(servers):
     server.stop()
     server.start()
     eventually(lambda: len(master_of_each()) == 2 and restarts() == 1, "the restart is noticed", 20)
-
-
-class RealLoad(Load):
-    """The same load; what real gunicorns answer begins with the path."""
-
-    def wanted(self, target, body):
-        return target + b" %d %s" % (len(body), hashlib.sha256(body).hexdigest().encode())
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

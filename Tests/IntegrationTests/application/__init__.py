@@ -1,7 +1,29 @@
-"""A small ASGI application for real gunicorn workers."""
+"""A small ASGI application for real gunicorn workers.
 
+With JOURNAL in the environment it writes down, in the file of that name, which requests it has begun and ended, and the
+answer to what begins with `/slow` waits until the file named by RELEASE is there.
+"""
+
+import asyncio
 import hashlib
 import os
+
+JOURNAL = os.environ.get("JOURNAL")
+
+
+def note(what, path):
+    """One line in one write: the files of several workers are one and the same."""
+    if JOURNAL:
+        with open(JOURNAL, "ab", buffering=0) as file:
+            file.write(b"%s %s %d\n" % (what, path.encode(), os.getppid()))
+
+
+async def released():
+    """Until the test says so, or has been forgotten."""
+    for _ in range(3000):
+        if os.path.exists(os.environ["RELEASE"]):
+            return
+        await asyncio.sleep(0.01)
 
 
 async def respond(send, status, body, fields=()):
@@ -59,7 +81,11 @@ async def application(scope, receive, send):
         fields = b"\n".join(name + b": " + value for name, value in scope["headers"])
         await respond(send, 200, fields)
     else:
+        note(b"begun", path)
         read = await read_body(receive)
+        if JOURNAL and path.startswith("/slow"):
+            await released()
         if read is not None:
             await respond(send, 200, b"%s %d %s %d" % (
                 path.encode(), read[0], read[1].encode(), os.getppid()))
+        note(b"ended", path)

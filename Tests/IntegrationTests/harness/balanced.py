@@ -50,6 +50,15 @@ class BalancedStarter(Starter):
         """Another proxy with the same file."""
         return self.wires_of(wires[0].proxy.file, [wire.upstream for wire in wires])
 
+    def before(self, addresses, **file):
+        """A wire to servers that are not scripted, named u0, u1 and so on."""
+        described = [{"name": f"u{number}", "address": address} for number, address in enumerate(addresses)]
+        content = {"threads": 2, "pools": {"main": {"upstreams": described}}} | file
+        proxy = Balanced(Setup(list(addresses)), f"{self.folder}/p{len(self.proxies)}", content)
+        self.proxies.append(proxy)
+        self.wires.append(Wire(proxy, None))
+        return self.wires[-1]
+
     def wires_of(self, content, upstreams):
         setup = Setup([upstream.address for upstream in upstreams])
         proxy = Balanced(setup, f"{self.folder}/p{len(self.proxies)}", content)
