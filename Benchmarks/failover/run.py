@@ -27,9 +27,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 class Gunicorns:
     """Two gunicorns on unix sockets under a supervisor of their own."""
 
-    def __init__(self, folder, boot_seconds=0.0, preload=True, backlog=2048):
+    def __init__(self, folder, boot_seconds=0.0, work_seconds=0.0, preload=True, backlog=2048):
         self.folder = folder
-        self.executed = os.path.join(folder, "executed")
+        self.journal = os.path.join(folder, "journal")
         self.sockets = [os.path.join(folder, f"gunicorn{number}.sock") for number in range(2)]
         self.configuration = os.path.join(folder, "supervisord.conf")
         programs = ""
@@ -40,7 +40,7 @@ class Gunicorns:
             programs += f"""
 [program:gunicorn{number}]
 command={sys.executable} -m gunicorn {' '.join(arguments)}
-environment=EXECUTED="{self.executed}",BOOT_SECONDS="{boot_seconds}"
+environment=JOURNAL="{self.journal}",BOOT_SECONDS="{boot_seconds}",WORK_SECONDS="{work_seconds}"
 stopasgroup=false
 killasgroup=true
 stdout_logfile={folder}/gunicorn{number}.log
@@ -139,7 +139,7 @@ def nothing(_):
 SCENARIOS = {
     "restart": ("both restarted in turn", {}, restart_each, 25),
     "down": ("both down for 8 s", {}, both_down, 25),
-    "kill": ("one killed", {}, kill_one, 12),
+    "kill": ("one killed", {"work_seconds": 0.05}, kill_one, 12),
     "slow-boot": ("one restarted, 5 s until it answers", {"boot_seconds": 5, "preload": False}, restart_slow, 20),
 }
 
@@ -161,14 +161,29 @@ async def burst(peer, connections):
     return load.results
 
 
-def summarise(results, executed):
+def read_journal(path):
+    """How often each target was begun, and ended."""
+    begun, ended = collections.Counter(), collections.Counter()
+    with open(path, encoding="ascii") as file:
+        for line in file:
+            what, target = line.split()
+            {"begun": begun, "ended": ended}[what][target] += 1
+    return begun, ended
+
+
+def summarise(results, begun, ended):
     outcomes = collections.Counter(result.outcome for result in results)
-    twice = sum(count > 1 for target, count in collections.Counter(executed).items() if target.startswith("/post/"))
     good = [result.seconds for result in results if result.outcome == "200"]
+    failures = [
+        {"target": result.target, "outcome": result.outcome, "begun": begun[result.target],
+         "ended": ended[result.target]} for result in results if result.outcome != "200"]
     return {
-        "requests": len(results), "failed": len(results) - outcomes["200"], "outcomes": dict(outcomes),
-        "posts_executed_twice": twice, "p50_ms": round(percentile(good, 0.5) * 1000, 1),
-        "p99_ms": round(percentile(good, 0.99) * 1000, 1), "longest_ms": round(max(good, default=0) * 1000, 1),
+        "requests": len(results), "failed": len(failures),
+        "failed_while_executed": sum(failure["begun"] > failure["ended"] for failure in failures),
+        "outcomes": dict(outcomes), "failures": failures,
+        "posts_executed_twice": sum(count > 1 for target, count in begun.items() if target.startswith("/post/")),
+        "p50_ms": round(percentile(good, 0.5) * 1000, 1), "p99_ms": round(percentile(good, 0.99) * 1000, 1),
+        "longest_ms": round(max(good, default=0) * 1000, 1),
     }
 
 
@@ -185,11 +200,23 @@ def run(name, kind, rate):
                 results = asyncio.run(measure(peer, gunicorns, fault, seconds, rate))
         finally:
             peer.stop()
-        with open(gunicorns.executed, encoding="ascii") as file:
-            return summarise(results, file.read().split())
+        return summarise(results, *read_journal(gunicorns.journal))
     finally:
         gunicorns.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def print_failures(table):
+    """The requests that failed, as far as they are few: what they were, and whether a gunicorn had begun them."""
+    for name, rows in table.items():
+        for proxy, row in rows.items():
+            if not 0 < row["failed"] <= 50:
+                continue
+            print(f"\n{name}, {proxy}:")
+            for failure in row["failures"]:
+                state = "never begun" if not failure["begun"] else (
+                    "being executed" if failure["begun"] > failure["ended"] else "executed to its end")
+                print(f"  {failure['target']}: {failure['outcome']}, {state}")
 
 
 def main():
@@ -200,15 +227,18 @@ def main():
     parser.add_argument("--json")
     options = parser.parse_args()
     table = {}
-    print("| scenario | proxy | requests | failed | POSTs executed twice | p50 ms | p99 ms | longest ms |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| scenario | proxy | requests | failed | of these being executed | POSTs executed twice | p50 ms | p99 ms "
+          "| longest ms |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for name in options.scenario or [*SCENARIOS, "burst"]:
         for proxy in options.proxy or PEERS:
             row = run(name, PEERS[proxy], options.rate)
             table.setdefault(name, {})[proxy] = row
             title = SCENARIOS[name][0] if name in SCENARIOS else "1,000 connections at once, backlog 8"
-            print(f"| {title} | {proxy} | {row['requests']} | {row['failed']} | {row['posts_executed_twice']} "
-                  f"| {row['p50_ms']} | {row['p99_ms']} | {row['longest_ms']} |", flush=True)
+            print(f"| {title} | {proxy} | {row['requests']} | {row['failed']} "
+                  f"| {row['failed_while_executed']} | {row['posts_executed_twice']} | {row['p50_ms']} "
+                  f"| {row['p99_ms']} | {row['longest_ms']} |", flush=True)
+    print_failures(table)
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(table, file, indent=2)
