@@ -42,6 +42,7 @@ benchmark-failover: build
 	@tools/install-python Benchmarks/requirements.txt
 	@GALAXY_LB=build/galaxy-lb build/venv/bin/python Benchmarks/failover/run.py $(OPTIONS)
 	@GALAXY_LB=build/galaxy-lb build/venv/bin/python Benchmarks/failover/recovery.py
+	@GALAXY_LB=build/galaxy-lb build/venv/bin/python Benchmarks/failover/recovery.py --gunicorns
 
 install:
 	@tools/install --prefix "$(PREFIX)" --destdir "$(DESTDIR)"
