@@ -2,7 +2,7 @@
 # (Debian packages by apt, Python packages into build/venv) and say so; nothing is installed twice.
 
 .DEFAULT_GOAL := build
-.PHONY: run build test tools unit integration address thread fuzz lint benchmark-failover install clean
+.PHONY: run build test tools unit integration address thread fuzz lint benchmark-failover benchmark-restart install clean
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
@@ -43,6 +43,12 @@ benchmark-failover: build
 	@GALAXY_LB=build/galaxy-lb build/venv/bin/python Benchmarks/failover/run.py $(OPTIONS)
 	@GALAXY_LB=build/galaxy-lb build/venv/bin/python Benchmarks/failover/recovery.py
 	@GALAXY_LB=build/galaxy-lb build/venv/bin/python Benchmarks/failover/recovery.py --gunicorns
+
+# What users notice of a deploy, beside nginx and HAProxy: about an hour with ten restarts of each.
+benchmark-restart: build
+	@tools/install-packages python integration
+	@tools/install-python Benchmarks/requirements.txt
+	@GALAXY_LB=build/galaxy-lb build/venv/bin/python Benchmarks/restart/run.py $(OPTIONS)
 
 install:
 	@tools/install --prefix "$(PREFIX)" --destdir "$(DESTDIR)"

@@ -10,12 +10,15 @@ import asyncio
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 
-from load import Load, percentile
-from peers import GalaxyLB
-from run import Gunicorns
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "common"))
+
+from load import Load, percentile  # noqa: E402
+from peers import GalaxyLB  # noqa: E402
+from run import Gunicorns  # noqa: E402
 
 RATE, BEFORE, GONE, AFTER = 500, 4, 8, 6
 

@@ -18,10 +18,11 @@ import sys
 import tempfile
 import time
 
-from load import Load, percentile
-from peers import PEERS
-
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "common"))
+
+from load import Load, percentile  # noqa: E402
+from peers import PEERS  # noqa: E402
 
 
 class Gunicorns:

@@ -1,4 +1,4 @@
-"""The proxies, each as an expert would set it up for two gunicorns that are restarted behind its back."""
+"""The proxies, each as an expert would set it up for two gunicorns."""
 
 import os
 import shutil
@@ -47,6 +47,13 @@ class Peer:
             file.write(text)
         return path
 
+    @staticmethod
+    def program(name):
+        """Its path; of galaxy-lb the one that the environment names, or that of the release build."""
+        if name == "galaxy-lb":
+            return os.path.abspath(os.environ.get("GALAXY_LB", os.path.join(REPOSITORY, ".build/release/galaxy-lb")))
+        return shutil.which(name, path="/usr/sbin:/usr/bin")
+
     def stop(self):
         self.process.terminate()
         try:
@@ -60,9 +67,8 @@ class GalaxyLB(Peer):
     name = "galaxy-lb"
 
     def command(self):
-        binary = os.path.abspath(os.environ.get("GALAXY_LB", os.path.join(REPOSITORY, ".build/release/galaxy-lb")))
         upstreams = "".join(f"      - unix:{path}\n" for path in self.sockets)
-        return [binary, "--config", self.write(f"""
+        return [self.program("galaxy-lb"), "--config", self.write(f"""
 listen: ["127.0.0.1:{self.port}"]
 threads: 1
 control: off
@@ -76,6 +82,9 @@ pools:
 
 class Nginx(Peer):
     name = "nginx"
+    # Further directives of the sections http and location.
+    http = ""
+    location = 'proxy_set_header Connection "";'
 
     def command(self):
         servers = " ".join(f"server unix:{path} max_fails=1 fail_timeout=1s;" for path in self.sockets)
@@ -88,22 +97,27 @@ http {{
   access_log off;
   client_body_temp_path {self.folder}/body; proxy_temp_path {self.folder}/proxy;
   fastcgi_temp_path {self.folder}/fastcgi; uwsgi_temp_path {self.folder}/uwsgi; scgi_temp_path {self.folder}/scgi;
+  {self.http}
   upstream galaxy {{ least_conn; {servers} keepalive 64; keepalive_timeout 1500ms; }}
   server {{
     listen 127.0.0.1:{self.port} backlog=4096;
     keepalive_requests 1000000;
     location / {{
-      proxy_pass http://galaxy; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $http_host;
+      proxy_pass http://galaxy; proxy_http_version 1.1; proxy_set_header Host $http_host;
       proxy_next_upstream error timeout; proxy_next_upstream_tries 3; proxy_connect_timeout 5s;
+      {self.location}
     }}
   }}
 }}
 """)
-        return [shutil.which("nginx", path="/usr/sbin:/usr/bin"), "-p", self.folder, "-c", path, "-e", "stderr"]
+        return [self.program("nginx"), "-p", self.folder, "-c", path, "-e", "stderr"]
 
 
 class HAProxy(Peer):
     name = "haproxy"
+    # Further lines of the sections global and defaults.
+    process_options = ""
+    defaults = ""
 
     def command(self):
         servers = "\n".join(
@@ -113,7 +127,9 @@ class HAProxy(Peer):
 global
   maxconn 8000
   nbthread 1
+  {self.process_options}
 defaults
+  {self.defaults}
   mode http
   option http-keep-alive
   option redispatch 1
@@ -136,7 +152,7 @@ backend galaxy
   default-server observe layer4 error-limit 1 on-error mark-down
 {servers}
 """)
-        return [shutil.which("haproxy", path="/usr/sbin:/usr/bin"), "-db", "-f", path]
+        return [self.program("haproxy"), "-db", "-f", path]
 
 
 class Envoy(Peer):
