@@ -2,7 +2,7 @@
 """What users notice of a deploy: the same load through galaxy-lb, nginx and HAProxy while both gunicorns are restarted.
 
 Real gunicorns under the real Gravity and supervisor; requests at a rate whatever becomes of those before, slow ones and
-streamed ones among them, event streams, WebSockets, and one large upload for each restart. Prints a table and, with
+streamed ones among them, event streams, WebSockets, and one large upload after the other. Prints a table and, with
 --json FILE, everything that was counted. With --broken-deploy the code that is deployed raises when it is imported.
 """
 
@@ -33,7 +33,7 @@ END_SECONDS = 10.0
 
 async def measure(arrangement, galaxy, options, broken=False):
     """The whole run of one arrangement: quiet phases and restarts in turn, under one load."""
-    traffic = Traffic(arrangement.port, options.rate)
+    traffic = Traffic(arrangement.port, options.rate, options.upload_size << 20, options.upload_seconds)
     restarts = []
     quiet_seconds = options.quiet
     await traffic.start()
@@ -45,10 +45,6 @@ async def measure(arrangement, galaxy, options, broken=False):
             galaxy.deploy_broken(number, options.broken_after)
         else:
             galaxy.deploy(number)
-        if options.upload_size:
-            traffic.upload(options.upload_size << 20, options.upload_seconds)
-            # It is under way when the first gunicorn is to be restarted.
-            await asyncio.sleep(1)
         begun, begun_clock = time.monotonic(), time.time()
         status, output = await asyncio.to_thread(arrangement.restart, galaxy)
         ended = time.monotonic()
@@ -79,7 +75,7 @@ def summarise(traffic, restarts, share, executed):
     quiet, during = [], []
     for restart in restarts:
         fast = [it for it in traffic.requests if it.kind == "fast" and it.outcome == "200"]
-        quiet += [it.seconds for it in fast if restart["quiet"] <= it.due < restart["begun"] - 1]
+        quiet += [it.seconds for it in fast if restart["quiet"] <= it.due < restart["begun"]]
         during += [it.seconds for it in fast if restart["begun"] <= it.due < restart["ended"]]
     streams, websockets = (
         sum((it.ends for it in clients), collections.Counter()) for clients in (traffic.streams, traffic.websockets))
@@ -175,8 +171,8 @@ def arguments():
     parser.add_argument("--rate", type=float, default=500, help="requests a second (500)")
     parser.add_argument("--restarts", type=int, default=10, help="in a row (10)")
     parser.add_argument("--quiet", type=float, default=20, help="seconds before the first restart, at least (20)")
-    parser.add_argument("--upload-size", type=int, default=1024, help="MiB, one for each restart; 0 for none (1024)")
-    parser.add_argument("--upload-seconds", type=float, default=15, help="how long it takes to send (15)")
+    parser.add_argument("--upload-size", type=int, default=1024, help="MiB, one after the other; 0 for none (1024)")
+    parser.add_argument("--upload-seconds", type=float, default=20, help="how long it takes to send (20)")
     parser.add_argument("--boot-seconds", type=float, default=5, help="how long a gunicorn takes to boot (5)")
     parser.add_argument("--start-timeout", type=int, default=2, help="Gravity's setting, supervisor's startsecs (2)")
     parser.add_argument("--restart-timeout", type=int, default=60, help="Gravity's setting, seconds (60)")
@@ -190,11 +186,12 @@ def arguments():
 
 
 def main():
-    """Returns the exit status: 0 if all arrangements could be measured."""
+    """Returns the exit status: 0 if all arrangements could be measured and all restarts were done."""
     options = arguments()
     adopt_orphans()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     table = {}
+    are_done = True
     print(BROKEN_TABLE if options.broken_deploy else TABLE, flush=True)
     for name in options.arrangement or ARRANGEMENTS:
         for preload in [True, False] if options.preload is None else [options.preload]:
@@ -204,10 +201,11 @@ def main():
                 print(f"{name}: {failure}", file=sys.stderr)
                 return 1
             table.setdefault(name, {})["preload" if preload else "no preload"] = row
+            are_done &= options.broken_deploy or all(it["exit_status"] == 0 for it in row["restarts"])
             print((broken_line if options.broken_deploy else line)(name, preload, row), flush=True)
             if options.json:
                 Path(options.json).write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
-    return 0
+    return 0 if are_done else 1
 
 
 if __name__ == "__main__":

@@ -28,9 +28,12 @@ class Request:
 class Traffic:
     """All clients of one run, on one event loop."""
 
-    def __init__(self, port, rate, streams=20, websockets=20):
+    def __init__(self, port, rate, upload_size=0, upload_seconds=20, streams=20, websockets=20):
+        """Takes requests a second, and the bytes of an upload, 0 for none, with the time that it takes to send."""
         self.port = port
         self.rate = rate
+        self.upload_size = upload_size
+        self.upload_seconds = upload_seconds
         self.requests = []
         self.uploads = collections.Counter()
         self.streams = [EventStream(port) for _ in range(streams)]
@@ -39,14 +42,17 @@ class Traffic:
         self._under_way = set()
 
     async def start(self):
-        """Begins all but the upload."""
+        """Begins everything."""
+        self._is_stopping = False
         self._processor_seconds = time.process_time()
         self._began = time.monotonic()
         self._sessions = [asyncio.create_task(it.run()) for it in [*self.streams, *self.websockets]]
         self._arrivals = asyncio.create_task(self.arrive())
+        self.begin(self.run_uploads())
 
     async def stop(self):
         """Sends nothing new, and waits for what is under way. Returns the share of a CPU that the load took."""
+        self._is_stopping = True
         self._arrivals.cancel()
         while self._under_way:
             await asyncio.wait(self._under_way)
@@ -58,12 +64,12 @@ class Traffic:
             connection.transport.close()
         return share
 
-    def upload(self, size, seconds):
-        """Begins an upload that takes about so long."""
-        self.begin(self.run_upload(size, seconds))
-
-    async def run_upload(self, size, seconds):
-        self.uploads[await asyncio.to_thread(upload, self.port, size, seconds)] += 1
+    async def run_uploads(self):
+        while self.upload_size and not self._is_stopping:
+            outcome = await asyncio.to_thread(upload, self.port, self.upload_size, self.upload_seconds)
+            self.uploads[outcome] += 1
+            if outcome != "ok":
+                await asyncio.sleep(1)
 
     async def arrive(self):
         number = 0
