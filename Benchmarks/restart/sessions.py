@@ -55,7 +55,7 @@ class EventStream:
             writer.close()
 
     async def read(self, reader, is_chunked):
-        """Returns when the stream has ended, in whichever way; what has come of an event that isn't whole is pending."""
+        """Returns when the stream has ended, however; what has come of an event that isn't whole is pending."""
         try:
             while True:
                 if is_chunked:

@@ -123,7 +123,7 @@ def compose(kind, method, number):
     else:
         target, expected = "/api/version", None
     if kind == "slow":
-        target = f"/benchmark/post/{number}?seconds={SLOW_SECONDS}" if method == "POST" else f"/api/slow?seconds={SLOW_SECONDS}"
+        target = (target if method == "POST" else "/api/slow") + f"?seconds={SLOW_SECONDS}"
     body = b"x" * 200 if method == "POST" else b""
     length = f"Content-Length: {len(body)}\r\n" if body else ""
     return f"{method} {target} HTTP/1.1\r\nHost: galaxy.example\r\n{length}\r\n".encode() + body, expected

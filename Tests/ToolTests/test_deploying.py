@@ -85,6 +85,11 @@ def test_every_script_is_found():
     assert len(SCRIPTS) == 5
 
 
+def test_the_rule_for_polkit_is_the_one_in_conf():
+    rule = (TREE / "conf" / "50-galaxy-lb.rules").read_text(encoding="utf-8")
+    assert rule[rule.index("polkit.addRule"):] in TEXT
+
+
 @pytest.mark.parametrize("number", range(5))
 def test_shellcheck(tmp_path, number):
     if not shutil.which("shellcheck"):
@@ -178,5 +183,6 @@ def test_each_gunicorn_is_updated_when_it_is_drained(place):
     assert ended == 0, output
     calls = [call for call in place.calls if not call.startswith("curl")]
     assert calls[1:4] == [
-        "galaxy-lb --drain gunicorn0 --wait --timeout 5m", "galaxyctl pm update gunicorn0", "galaxy-lb --ready gunicorn0"]
+        "galaxy-lb --drain gunicorn0 --wait --timeout 5m", "galaxyctl pm update gunicorn0",
+        "galaxy-lb --ready gunicorn0"]
     assert calls[-1] == "galaxyctl update" and os.path.basename(calls[0]) == "galaxyctl (without supervisor) update"
