@@ -159,8 +159,8 @@ public final class RestartRun {
       // The second look of the restart itself is only worth a word when it finds something.
       if isRehearsal { tell(.preflight(pool: pool, upstream: upstream, facts, notes: notes)) }
     case .remark(let text): tell(.message(.warning, text))
-    case .progress(.approach(let approach)):
-      if isRehearsal { tell(.message(.notice, "\(subjects[pool].pool): \(approach.explanation)")) }
+    // It is in the plan, which everybody knows.
+    case .progress(.approach): break
     case .progress(.phase(let upstream, let phase)):
       tell(.phase(pool: pool, upstream: upstream, phase))
     case .progress(.waitingForCapacity(let available, let needed)):
