@@ -1,4 +1,5 @@
 import HTTP1
+import TestSupport
 
 /// What must hold for whatever bytes are taken for one direction of a WebSocket.
 public enum WebSocketInvariants {

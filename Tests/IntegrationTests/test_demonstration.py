@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 
 import pytest
 from websockets.sync.client import connect as connect_websocket
@@ -90,6 +91,9 @@ def demonstration(tmp_path_factory):
     yield running
     assert running.program.stop(signal.SIGTERM, END_SECONDS) == 0
     running.check_gone()
+    assert re.search(
+        r"^small load: [1-9][0-9,]* requests, 0 failed, 0 POSTs carried out twice$",
+        running.program.log().decode(), re.M), running.program.tail()
 
 
 def test_version(demonstration):
@@ -132,6 +136,21 @@ def test_slow_request_keeps_nobody_waiting(demonstration):
         slow.sock.recv(1, socket.MSG_PEEK)
     assert json.loads(slow.read_response().body)["seconds"] == 2
     slow.close()
+
+
+def test_graceful_restart_under_the_small_load(demonstration):
+    """What the demonstration proposes to type restarts both gunicorns, and its own load loses nothing."""
+    command = re.search(r"^  (\S+ --graceful --control \S+)$", demonstration.program.log().decode(), re.M)[1]
+    before = set(demonstration.named(b"gunicorn"))
+    result = subprocess.run(
+        [os.path.join(REPOSITORY, command.split()[0]), *command.split()[1:]], stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=START_SECONDS, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "requests: 0 failed, 0 cut; downtime 0s" in result.stdout
+    demonstration.family = demonstration.program.family()
+    assert before.isdisjoint(demonstration.named(b"gunicorn"))
+    with open(re.search(r"^report: (\S+)$", result.stdout, re.M)[1], encoding="utf-8") as report:
+        assert "requests that failed" not in report.read()
 
 
 @pytest.mark.parametrize("key, request_of", [
