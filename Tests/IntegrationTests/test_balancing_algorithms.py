@@ -282,7 +282,9 @@ def test_backup_is_used_when_the_others_are_full(start):
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_shares_grow_after_coming_back(start, algorithm):
+def test_shares_grow_after_coming_back(start, kind, algorithm):
+    if kind == "tcp" and algorithm != "least-connections":
+        pytest.skip("takes its time, and what is balanced doesn't see the kind of socket")
     wires = start([{}, {}], slow_start="6s", **hashing(algorithm))
     full = ask_many(wires, 60)[0]
     assert full >= 15
