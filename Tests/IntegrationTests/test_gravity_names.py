@@ -98,17 +98,14 @@ def checked(site):
     named = [word for file in site.files for word in ("--galaxy-config", file)]
     text = site.run(GALAXY_LB, "--check", *named).stdout
     pools = yaml.safe_load(text)["pools"]
-    services = iter(re.findall(r"^ +# service: (\S+) (.+)$", text, re.MULTILINE))
     places = re.findall(r"^ +# process manager: (.+)$", text, re.MULTILINE)
     galaxies = {}
     for name, pool in pools.items():
         gunicorns = []
         for upstream in pool["upstreams"]:
-            manager, unit = next(services)
-            assert manager == site.manager
+            unit = upstream["service"][site.manager]
             gunicorns.append(Gunicorn(unit, endpoint(upstream["address"], site.root)))
         galaxies[name] = gunicorns
-    assert next(services, None) is None
     assert len(places) == len(pools)
     return galaxies, places
 
