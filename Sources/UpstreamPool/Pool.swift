@@ -66,6 +66,9 @@ public final class Pool: Sendable {
     }
   }
 
+  /// True when people have taken all of it out of service: nobody needs to wait.
+  public var isInMaintenance: Bool { upstreams.allSatisfy { $0.state.administrative == .maintenance } }
+
   /// Calls those that wait, as many as there is room for. To be called when an upstream has become eligible, or has
   /// less to do.
   ///

@@ -56,6 +56,21 @@ def test_sigterm_ends_idle_connections(start):
     assert wire.program.child.wait(15) == 0
 
 
+@pytest.mark.galaxy_lb
+def test_sigterm_serves_who_has_just_connected(start):
+    """A connection without a byte yet is no idle one: its client is about to send. It isn't waited for for long."""
+    wire = start()
+    about_to_send, silent = wire.client(), wire.client()
+    # Both are accepted: a loop serves its connections in order.
+    eventually(lambda: wire.client().exchange(get()).status == 200, "the proxy has accepted them")
+    wire.program.send_signal(wire.proxy.graceful_signal())
+    eventually(lambda: not can_connect(wire.proxy), "new connections are refused")
+    response = about_to_send.exchange(get(b"/first"))
+    assert (response.status, response.value(b"connection")) == (200, b"close")
+    assert silent.stream.read_to_end() == b""
+    assert wire.program.child.wait(15) == 0
+
+
 def test_sigterm_finishes_a_request_that_waits_for_its_answer(start):
     """Rule 38, SHOULD: also before the head of the answer."""
     wire = start()

@@ -117,3 +117,19 @@ def test_each_answer_lets_the_next_one_go(start):
         gate.set()
     for client in clients[1:]:
         assert client.read_response().status == 200
+
+
+def test_maintenance_tells_those_that_wait_at_once(start):
+    """Nobody waits for what people have taken out of service."""
+    [wire] = start([{}], threads=2, hold=LONG)
+    control = Control.of(wire)
+    path = control.path_of(wire.upstream)
+    control.post(f"{path}/drain")
+    clients = [send(wire, b"/waits") for _ in range(3)]
+    eventually(lambda: waiting(control) == len(clients), "they wait")
+    control.post(f"{path}/maintenance", {"reason": "New disks"})
+    for client in clients:
+        response = client.read_response()
+        assert response.status == 503
+        assert b"New disks" in response.body
+    assert waiting(control) == 0

@@ -137,10 +137,12 @@ extension ClientConnection {
     loop.enqueue(self, for: .receiveRequests)
   }
 
-  /// The proxy is about to stop: closes the connection if no request is under way, and ends what would not end by
-  /// itself.
+  /// The proxy is about to stop: closes the connection if no request is under way or about to come, and ends what would
+  /// not end by itself.
   func prepareForStop() {
-    if stage == .idle, !hasUnreadInbound, !readiness.contains(.readable) { close(nil) }
+    if stage == .idle, !hasUnreadInbound, !readiness.contains(.readable) {
+      if waitingFor == .firstRequest { waitFor(.firstRequest) } else { close(nil) }
+    }
     exchange?.endEventStream()
     exchange?.closeTunnel()
   }

@@ -24,6 +24,8 @@ final class ClientConnection: Channel {
   /// What the deadline is for.
   enum Wait {
     case nothing
+    /// Nothing has come on this connection yet.
+    case firstRequest
     case nextRequest
     case requestHead
     case requestBody
@@ -76,7 +78,7 @@ final class ClientConnection: Channel {
   /// Starts to serve.
   func begin() {
     open()
-    waitFor(.nextRequest)
+    waitFor(.firstRequest)
     // With deferred accept the request is there already, and can go the whole way in this turn.
     guard worker.site.settings.deferAccept else { return }
     readiness.insert(.readable)
@@ -215,6 +217,8 @@ final class ClientConnection: Channel {
     case .nothing:
       loop.clearDeadline(of: self)
       return
+    // Who has just connected is about to send, and would lose that request.
+    case .firstRequest: milliseconds = worker.isStopping ? Self.patienceWithArrival : timeouts.keepAlive
     case .nextRequest: milliseconds = timeouts.keepAlive
     case .requestHead: milliseconds = timeouts.requestHead
     case .requestBody: milliseconds = timeouts.requestBody
@@ -232,6 +236,7 @@ final class ClientConnection: Channel {
   private static let patienceWithExpectation: Int64 = 1_000
   /// A client that has ended its side may only want to say that it sends no more; its answer is worth a moment.
   private static let patienceWithDeparture: Int64 = 1_000
+  private static let patienceWithArrival: Int64 = 1_000
   private static let patienceWithDiscarded: Int64 = 5_000
   private static let patienceWithLingering: Int64 = 5_000
 
@@ -239,7 +244,7 @@ final class ClientConnection: Channel {
     guard !isClosed else { return }
     switch waitingFor {
     case .nothing: break
-    case .nextRequest, .lingering, .discarding: close(nil)
+    case .firstRequest, .nextRequest, .lingering, .discarding: close(nil)
     case .requestHead: answerWithoutExchange(inbound.bytes, status: 408, .clientTimedOut)
     case .requestBody: exchange?.requestTimedOut()
     case .output, .tunnel: close(.clientTimedOut)

@@ -113,6 +113,10 @@ final class LocalPool: Timed {
   /// Upstreams that nobody probes are found to be back by one of those that wait; and whatever was missed is seen now.
   override func deadlinePassed() {
     guard !held.isEmpty else { return }
+    if pool.isInMaintenance {
+      for exchange in held.values { exchange.waitIsOver() }
+      return
+    }
     held.min { $0.key < $1.key }?.value.tryWhileWaiting()
     pool.admitWaiting(now: loop.now)
     if !held.isEmpty { loop.setDeadline(of: self, in: Self.lookInterval) }
