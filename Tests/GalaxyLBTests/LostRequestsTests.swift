@@ -57,7 +57,10 @@ import UpstreamPool
   }
 
   @Test func whatUsersLoseIsTold() throws {
-    let running = try RunningWorker { $0.pools[0].hold.time = 100 }
+    let running = try RunningWorker {
+      $0.pools[0].hold.time = 100
+      $0.timeouts.connect = 100
+    }
     let told = watch(running)
     // The upstream takes it, and goes.
     let failed = try request(running, "/failed?x")

@@ -310,11 +310,17 @@ private let closeFrame: [UInt8] = [0x88, 0x02, 0x03, 0xE9]
 
   /// Guards against idle connections to a drained upstream that nobody closes.
   @Test func aConnectionOfBeforeAReloadIsNotKept() throws {
-    let (client, server) = try exchange(getAndWait)
+    // It would be kept for longer than the test waits.
+    let running = try RunningWorker { $0.timeouts.upstreamKeepAlive = 60_000 }
+    let client = try PatientSocket(connectingTo: running.clientAddress)
+    try client.send(getAndWait)
+    let server = try PatientSocket(acceptingFrom: running.upstream)
+    _ = try server.receive(until: "\r\n\r\n")
     try running.reload { $0.pools[0].slowStart = 5 }
     // So that the worker has heard of it.
-    plane.set(.draining, reason: nil, for: upstream, of: pool).waitUntilPassed()
-    plane.set(.ready, reason: nil, for: upstream, of: pool)
+    let upstream = running.pool.upstreams[0]
+    running.plane.set(.draining, reason: nil, for: upstream, of: running.pool).waitUntilPassed()
+    running.plane.set(.ready, reason: nil, for: upstream, of: running.pool)
     try server.send("HTTP/1.1 204 No Content\r\n\r\n")
     _ = try client.receive(until: "\r\n\r\n")
     #expect(try server.receiveToEnd().isEmpty)
