@@ -125,8 +125,8 @@ public struct PoolSelector {
   /// Chooses while some are to have only a part of their share.
   ///
   /// The fewest leases for the weight would not bring that about: as long as the pool has little to do, one that is idle
-  /// has the fewest, however small its weight, and gets most of the traffic; counting the lease to come would leave it
-  /// none. So those with a part are chosen by turns, in proportion to the weights, and the algorithm decides among the
+  /// has the fewest, however small its weight, and gets several times its part; counting the lease to come would leave
+  /// it none. So those with a part are chosen by turns, in proportion to the weights, and the algorithm decides among the
   /// others only.
   private mutating func chooseBesideParts(_ load: Load) -> Int? {
     let upstreams = pool.upstreams
