@@ -1,74 +1,16 @@
 """The proxies, each as an expert would set it up for two gunicorns."""
 
 import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
 
-REPOSITORY = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+from proxy import Proxy, debian_binary, envoy_binary, galaxy_lb_binary
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Peer:
-    """A proxy in front of unix sockets, from start to stop."""
-
-    name = ""
-    # Envoy tells the format of a configuration by it.
-    suffix = "conf"
-
-    def __init__(self, sockets, folder):
-        self.sockets = sockets
-        self.folder = folder
-        self.port = free_port()
-        with open(os.path.join(folder, f"{self.name}.log"), "wb") as log:
-            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log)
-        for _ in range(200):
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                if self.process.poll() is not None:
-                    break
-                time.sleep(0.05)
-        self.process.kill()
-        with open(os.path.join(folder, f"{self.name}.log"), encoding="utf-8", errors="replace") as log:
-            raise SystemExit(f"{self.name} does not start:\n{log.read()[-2000:]}")
-
-    def write(self, text):
-        path = os.path.join(self.folder, f"{self.name}.{self.suffix}")
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-        return path
-
-    @staticmethod
-    def program(name):
-        """Its path; of galaxy-lb the one that the environment names, or that of the release build."""
-        if name == "galaxy-lb":
-            return os.path.abspath(os.environ.get("GALAXY_LB", os.path.join(REPOSITORY, ".build/release/galaxy-lb")))
-        return shutil.which(name, path="/usr/sbin:/usr/bin")
-
-    def stop(self):
-        self.process.terminate()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-
-class GalaxyLB(Peer):
+class GalaxyLB(Proxy):
     name = "galaxy-lb"
 
     def command(self):
         upstreams = "".join(f"      - unix:{path}\n" for path in self.sockets)
-        return [self.program("galaxy-lb"), "--config", self.write(f"""
+        return [galaxy_lb_binary(), "--config", self.write(f"""
 listen: ["127.0.0.1:{self.port}"]
 threads: 1
 control: off
@@ -80,7 +22,7 @@ pools:
 {upstreams}""")]
 
 
-class Nginx(Peer):
+class Nginx(Proxy):
     name = "nginx"
     # Further directives of the sections http and location.
     http = ""
@@ -110,10 +52,10 @@ http {{
   }}
 }}
 """)
-        return [self.program("nginx"), "-p", self.folder, "-c", path, "-e", "stderr"]
+        return [debian_binary("nginx"), "-p", self.folder, "-c", path, "-e", "stderr"]
 
 
-class HAProxy(Peer):
+class HAProxy(Proxy):
     name = "haproxy"
     # Further lines of the sections global and defaults.
     process_options = ""
@@ -152,10 +94,10 @@ backend galaxy
   default-server observe layer4 error-limit 1 on-error mark-down
 {servers}
 """)
-        return [self.program("haproxy"), "-db", "-f", path]
+        return [debian_binary("haproxy"), "-db", "-f", path]
 
 
-class Envoy(Peer):
+class Envoy(Proxy):
     name = "envoy"
     suffix = "yaml"
 
@@ -213,8 +155,7 @@ static_resources:
           - lb_endpoints:
 {endpoints}
 """)
-        binary = os.path.join(os.path.dirname(sys.executable), "envoy")
-        return [binary, "-c", path, "--concurrency", "1", "--log-level", "error", "--use-dynamic-base-id"]
+        return [envoy_binary(), "-c", path, "--concurrency", "1", "--log-level", "error", "--use-dynamic-base-id"]
 
 
 PEERS = {kind.name: kind for kind in (GalaxyLB, Nginx, HAProxy, Envoy)}

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """How soon the latency is back to normal after both upstreams were gone for eight seconds.
 
 The upstreams are nginx answering by itself, faster than any gunicorn, so that what is seen is the proxy's share. With

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """What users notice when single gunicorns fail: the same faults behind galaxy-lb, nginx, HAProxy and Envoy.
 
 Two real gunicorns under a real supervisor, 500 requests/s of which 45 % are POSTs, and a fault in the middle. Prints

@@ -9,6 +9,7 @@ import subprocess
 import time
 
 from peers import GalaxyLB, HAProxy, Nginx
+from proxy import debian_binary, galaxy_lb_binary
 
 # How long the experts' scripts let requests end, and wait for a gunicorn to come back.
 DRAIN_SECONDS = 30.0
@@ -59,7 +60,7 @@ http {{
   }}
 }}
 """)
-        return [self.program("nginx"), "-p", self.folder, "-c", path, "-e", "stderr"]
+        return [debian_binary("nginx"), "-p", self.folder, "-c", path, "-e", "stderr"]
 
 
 class ExpertNginx(Galaxyctl, Nginx):
@@ -135,11 +136,11 @@ listen: ["127.0.0.1:{self.port}"]
 galaxy: [{self.folder}/config/galaxy.yml]
 state_directory: {self.folder}/reports
 """)
-        return [self.program("galaxy-lb"), "--config", configuration, "--control", self.control]
+        return [galaxy_lb_binary(), "--config", configuration, "--control", self.control]
 
     def restart(self, galaxy):
         """Returns the exit status and what was printed. Blocks."""
-        command = [self.program("galaxy-lb"), "--graceful", "--json", "--control", self.control]
+        command = [galaxy_lb_binary(), "--graceful", "--json", "--control", self.control]
         ended = subprocess.run(
             command, env=galaxy.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, timeout=900, check=False)
