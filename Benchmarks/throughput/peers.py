@@ -8,7 +8,6 @@ import os
 import resource
 
 from proxy import Proxy, debian_binary, envoy_binary, galaxy_lb_binary
-from throughput.setup import Setup
 
 # What galaxy-lb removes by default, unless a trusted proxy sent it.
 IDENTITY = ["remote-user", "remote_user", "gx-secret", "gx_secret", "x-remote-user", "remote-user-email"]
@@ -18,7 +17,7 @@ CONNECTIONS = min(16000, OPEN_FILES // 2 - 200)
 
 
 class Peer(Proxy):
-    def __init__(self, sockets, folder, setup=Setup()):
+    def __init__(self, sockets, folder, setup):
         self.setup = setup
         if setup.wrapper:
             self.patience = 60.0

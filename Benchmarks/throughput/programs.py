@@ -8,7 +8,6 @@ import subprocess
 import time
 
 from proxy import REPOSITORY, Proxy
-from throughput.setup import Setup
 
 SOURCES = os.path.join(REPOSITORY, "Benchmarks", "programs")
 BUILT = os.path.join(REPOSITORY, "build", "benchmark")
@@ -68,7 +67,7 @@ class Relay(Proxy):
 
     name = "relay"
 
-    def __init__(self, sockets, folder, setup=Setup()):
+    def __init__(self, sockets, folder, setup):
         self.setup = setup
         super().__init__(sockets, folder)
 

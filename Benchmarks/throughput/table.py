@@ -1,0 +1,105 @@
+"""From figures of single runs to tables: medians, lowest and highest, ratios and aims."""
+
+from statistics import median
+
+PEERS = ("nginx", "haproxy", "envoy")
+
+
+def spread(values):
+    """Median, lowest, highest."""
+    return median(values), min(values), max(values)
+
+
+def best_peer(runs, figure="cpu"):
+    """The peer with the lowest median, and None when none ran."""
+    present = [name for name in PEERS if runs.get(name)]
+    return min(present, key=lambda name: median(run[figure] for run in runs[name]), default=None)
+
+
+def ratio(runs, figure="cpu", name="galaxy-lb"):
+    """The median over the rounds of a contender's figure to that of the best peer in the same round: what disturbs the
+    machine for a while disturbs both. None without a peer."""
+    best = best_peer(runs, figure)
+    if not best or not runs.get(name):
+        return None
+    return median(own[figure] / other[figure] for own, other in zip(runs[name], runs[best]))
+
+
+def number(value):
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def figures(workload, runs):
+    """Head and rows of a workload's table."""
+    unit = "ms/GiB" if workload.volume else "us"
+    columns = ["", f"CPU {unit}", "lowest-highest", "ratio", "others' CPU", "a second", "CPUs used"]
+    if workload.shows_latency:
+        columns += ["p50 us", "p99 us", "p99.9 us"]
+    columns.append("MiB")
+    if workload.memory:
+        columns.append("bytes a connection")
+    if workload.counts_calls:
+        columns.append("calls")
+    if workload.counts_instructions:
+        columns.append("instructions")
+    rows = []
+    for name in workload.contenders:
+        if name not in runs["runs"]:
+            rows.append([name, runs.get("errors", {}).get(name, "did not run")])
+            continue
+        own = runs["runs"][name]
+        middle, lowest, highest = spread([run["cpu"] for run in own])
+        share = ratio(runs["runs"], name=name)
+        row = [name, number(middle), f"{number(lowest)}-{number(highest)}", f"{share:.2f}" if share else "",
+               *(number(median(run[key] for run in own)) for key in ("others", "rate", "used"))]
+        if workload.shows_latency:
+            row += [number(median(run[key] for run in own)) for key in ("p50", "p99", "p999")]
+        row.append(number(median(run["resident"] for run in own) / (1 << 20)))
+        if workload.memory:
+            row.append(number(median(run["each"] for run in own)))
+        if workload.counts_calls:
+            calls = runs.get("calls", {}).get(name)
+            row.append(f"{sum(calls.values()):.2f}" if calls else "")
+        if workload.counts_instructions:
+            counted = runs.get("instructions", {}).get(name)
+            row.append(f"{counted:,}" if counted else "")
+        rows.append(row)
+    return columns, rows
+
+
+def verdicts(workload, runs):
+    """One line for each aim: what was aimed at, and what came out."""
+    lines = []
+    shares = ratio(runs["runs"])
+    if workload.aim and shares is not None:
+        best = best_peer(runs["runs"])
+        lines.append(f"aim: {workload.aim:.2f} of the best peer's CPU time ({best}); measured {shares:.2f}: "
+                     f"{'met' if shares <= workload.aim else 'missed'}")
+    if workload.memory_aim and runs["runs"].get("galaxy-lb"):
+        each = median(run["each"] for run in runs["runs"]["galaxy-lb"])
+        lines.append(f"aim: {workload.memory_aim:,} bytes a connection; measured {each:,.0f}: "
+                     f"{'met' if each <= workload.memory_aim else 'missed'}")
+    if workload.aim and workload.shows_latency and shares is not None:
+        best = best_peer(runs["runs"], "p99")
+        share = ratio(runs["runs"], "p99")
+        lines.append(f"aim: p99 not above the best peer's ({best}); measured {share:.2f} of it: "
+                     f"{'met' if share <= 1 else 'missed'}")
+    return lines
+
+
+def text(workload, runs):
+    columns, rows = figures(workload, runs)
+    widths = [max(len(row[index]) for row in [columns, *rows] if index < len(row)) for index in range(len(columns))]
+    lines = [workload.title]
+    for row in [columns, *rows]:
+        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))]
+        lines.append("  " + "  ".join(cells))
+    return "\n".join([*lines, *(f"  {line}" for line in verdicts(workload, runs)), ""])
+
+
+def markdown(workload, runs, command):
+    columns, rows = figures(workload, runs)
+    lines = [f"### {workload.title}", "", f"`{command}`", "", "| " + " | ".join(columns) + " |",
+             "|---" + "|---:" * (len(columns) - 1) + "|"]
+    lines += ["| " + " | ".join([*row, *[""] * (len(columns) - len(row))]) + " |" for row in rows]
+    return "\n".join([*lines, "", *(f"- {line}" for line in verdicts(workload, runs)), ""])
