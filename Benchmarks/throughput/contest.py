@@ -80,11 +80,12 @@ def load(workload, stage, words, patience):
 
 def warm_up(stage):
     """Lets a process touch what it needs for any work at all, so that memory counts the connections alone."""
-    small = programs.Load("load", ["--connections", "64", "--requests", "2000", "--path", "/bytes/100"],
-                          stage.contender.addresses, 30)
-    small.go()
-    small.result()
-    small.end()
+    for connections, requests, length in ((64, 2000, 100), (4, 20, 1 << 20)):
+        words = ["--connections", str(connections), "--requests", str(requests), "--path", f"/bytes/{length}"]
+        running = programs.Load("load", words, stage.contender.addresses, 30)
+        running.go()
+        running.result()
+        running.end()
 
 
 def run(workload, name, scale=1.0):
