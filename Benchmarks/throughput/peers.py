@@ -60,7 +60,7 @@ class Nginx(Peer):
         "small": "proxy_buffer_size 16k; proxy_buffers 8 16k; proxy_busy_buffers_size 32k;",
         "large": "proxy_buffer_size 256k; proxy_buffers 4 256k; proxy_busy_buffers_size 512k;",
         "upload": "client_body_buffer_size 256k;",
-        "slow": "proxy_buffering off; proxy_buffer_size 16k;",
+        "slow": "proxy_buffering off; proxy_buffer_size 16k; proxy_busy_buffers_size 16k;",
     }
 
     def arguments(self):
