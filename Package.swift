@@ -73,3 +73,12 @@ if isFuzzing {
       // The gold linker doesn't know the section that libFuzzer counts in.
       linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]))
 }
+
+// What the pure cores cost by themselves; `make benchmark-micro` builds it, nothing else does.
+if Context.environment["GALAXY_LB_MICROBENCHMARKS"] == "1" {
+  package.products.append(.executable(name: "microbenchmarks", targets: ["microbenchmarks"]))
+  package.targets.append(
+    .executableTarget(
+      name: "microbenchmarks", dependencies: ["EventLoop", "HTTP1", "SystemCalls", "UpstreamPool"],
+      path: "Benchmarks/micro", swiftSettings: strict))
+}
