@@ -279,10 +279,7 @@ int main(int count, char **words) {
     put_in_line(&connections[index]);
   }
   if (!options.cold) {
-    int inflight = options.inflight;
-    if (inflight > 64) options.inflight = 64;
     run(options.connections, 30, 0);
-    options.inflight = inflight;
     if (bad_status + bad_size + failed > 0)
       fprintf(stderr, "load: before the measurement %lld answers had a wrong status, %lld a wrong size, %lld failed\n",
               (long long)bad_status, (long long)bad_size, (long long)failed);
