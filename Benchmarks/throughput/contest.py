@@ -74,6 +74,10 @@ class PeakMemory(threading.Thread):
         return self.peak
 
 
+def processes(stage):
+    return sorted(with_descendants(stage.contender.process.pid))
+
+
 def load(workload, stage, words, patience):
     return programs.Load(workload.program, words, stage.contender.addresses, patience)
 
@@ -92,13 +96,14 @@ def run(workload, name, scale=1.0):
     """One measurement: figures by name. `scale` shortens the time of those that have one."""
     seconds = (workload.seconds or 0) * scale
     with Stage(workload, name, workload.setup) as stage:
-        pids = with_descendants(stage.contender.process.pid)
         before = 0
         if workload.memory:
             warm_up(stage)
-            before = memory(pids)
+            before = memory(processes(stage))
         running = load(workload, stage, arguments(workload, seconds), seconds + 90)
         try:
+            # By now it has answered, so that all of its processes are there.
+            pids = processes(stage)
             others = [stage.upstream.process.pid, running.process.pid]
             peak = PeakMemory(pids) if workload.memory == "peak" else None
             at_start, others_at_start = cpu_nanoseconds(pids), cpu_nanoseconds(others)
@@ -107,6 +112,8 @@ def run(workload, name, scale=1.0):
             spent, others_spent = cpu_nanoseconds(pids) - at_start, cpu_nanoseconds(others) - others_at_start
             if not line:
                 raise ValueError(f"{workload.name} through {name}: no result in time")
+            if processes(stage) != pids:
+                raise ValueError(f"{workload.name} through {name}: its processes changed in the meantime")
             held = peak.stop() if peak else memory(pids)
         finally:
             running.end()
@@ -133,9 +140,9 @@ def run(workload, name, scale=1.0):
 def system_calls(workload, name):
     """System calls per answer by name, most frequent first, of a short run under strace; empty where it may not."""
     with Stage(workload, name, workload.setup) as stage:
-        pids = with_descendants(stage.contender.process.pid)
         running = load(workload, stage, arguments(workload, 1), 60)
         try:
+            pids = processes(stage)
             counter = SystemCalls(pids, stage.folder)
             running.go()
             line = running.result()

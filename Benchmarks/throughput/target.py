@@ -77,6 +77,9 @@ def listeners(port):
 
 def measure(options):
     targets = [Target(url) for url in options.target]
+    for target in targets:
+        if not target.load(1, ["--connections", "1", "--requests", "1", "--cold"])["good"]:
+            raise SystemExit(f"{target.url}: expected an answer with a status from 200 to 399")
     seconds = 5 * options.scale
     shapes = [("1 connection", ["--connections", "1"]), ("16 connections", ["--connections", "16"]),
               ("64 connections", ["--connections", "64"]),
