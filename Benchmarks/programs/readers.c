@@ -93,7 +93,8 @@ int main(int count, char **words) {
       }
       if (reader->next < next) next = reader->next;
     }
-    if (next > now()) usleep((next - now()) / 1000 + 1);
+    int64_t left = next - now();
+    if (left > 0) usleep(left / 1000 + 1);
   }
   printf("{\"good\": %d, \"bad_status\": %d, \"bad_size\": %d, \"failed\": %d, \"received\": %lld, "
          "\"seconds\": %.6f}\n",

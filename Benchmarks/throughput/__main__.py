@@ -69,9 +69,11 @@ def main():
         sections.append(table.markdown(workload, found, f"make benchmark OPTIONS='--workload {workload.name}'"))
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(results, file, indent=1)
+    growth = table.growth(results["workloads"])
+    print("\n".join([*growth, ""]) if growth else "", end="")
     if options.markdown:
         with open(options.markdown, "w", encoding="utf-8") as file:
-            file.write("\n".join([machine.sentence(where) + ".", "", *sections]))
+            file.write("\n".join([machine.sentence(where) + ".", "", *sections, *(f"- {line}" for line in growth), ""]))
     print(f"All figures: {options.json}")
 
 

@@ -66,7 +66,11 @@ class PeakMemory(threading.Thread):
 
     def run(self):
         while not self.over.wait(0.2):
-            self.peak = max(self.peak, memory(self.pids))
+            try:
+                self.peak = max(self.peak, memory(self.pids))
+            except OSError:
+                # It has ended; whoever waits for its answers says so.
+                return
 
     def stop(self):
         self.over.set()

@@ -2,6 +2,8 @@
 
 from statistics import median
 
+from throughput.workloads import MANY
+
 PEERS = ("nginx", "haproxy", "envoy")
 
 
@@ -31,6 +33,8 @@ def number(value):
 
 def figures(workload, runs):
     """Head and rows of a workload's table."""
+    if workload.memory == "idle":
+        return memory_figures(workload, runs)
     unit = "ms/GiB" if workload.volume else "us"
     columns = ["", f"CPU {unit}", "lowest-highest", "ratio", "others' CPU", "a second", "CPUs used"]
     if workload.shows_latency:
@@ -44,10 +48,9 @@ def figures(workload, runs):
         columns.append("instructions")
     rows = []
     for name in workload.contenders:
-        if name not in runs["runs"]:
-            rows.append([name, runs.get("errors", {}).get(name, "did not run")])
+        own = runs["runs"].get(name)
+        if not own:
             continue
-        own = runs["runs"][name]
         middle, lowest, highest = spread([run["cpu"] for run in own])
         share = ratio(runs["runs"], name=name)
         row = [name, number(middle), f"{number(lowest)}-{number(highest)}", f"{share:.2f}" if share else "",
@@ -67,9 +70,20 @@ def figures(workload, runs):
     return columns, rows
 
 
+def memory_figures(workload, runs):
+    """Where nothing is sent there is nothing to tell about CPU time."""
+    rows = []
+    for name in workload.contenders:
+        if own := runs["runs"].get(name):
+            middle, lowest, highest = spread([run["each"] for run in own])
+            rows.append([name, number(middle), f"{number(lowest)}-{number(highest)}",
+                         number(median(run["resident"] for run in own) / (1 << 20))])
+    return ["", "bytes a connection", "lowest-highest", "MiB in all"], rows
+
+
 def verdicts(workload, runs):
-    """One line for each aim: what was aimed at, and what came out."""
-    lines = []
+    """One line for each contender that failed, and for each aim what came out."""
+    lines = [f"{name} has no figures: {error}" for name, error in runs["errors"].items()]
     shares = ratio(runs["runs"])
     if workload.aim and shares is not None:
         best = best_peer(runs["runs"])
@@ -87,9 +101,26 @@ def verdicts(workload, runs):
     return lines
 
 
+# What is to cost the same, and what is compared with what.
+FAMILIES = {"from 1 to 2 threads": ("kept", "2-threads"), "from 2 to 64 upstreams": ("upstreams-2", "upstreams-64"),
+            f"from 10 to {MANY:,} connections": ("connections-10", f"connections-{MANY}")}
+
+
+def growth(results):
+    """A line for each family that was measured: by what the CPU time of an answer is multiplied."""
+    lines = []
+    for title, (first, last) in FAMILIES.items():
+        if first in results and last in results:
+            before, after = results[first]["runs"], results[last]["runs"]
+            factors = (f"{name} {median(run['cpu'] for run in after[name]) / median(run['cpu'] for run in own):.2f}"
+                       for name, own in before.items() if name in after)
+            lines.append(f"CPU time of an answer {title}, multiplied by: {', '.join(factors)}")
+    return lines
+
+
 def text(workload, runs):
     columns, rows = figures(workload, runs)
-    widths = [max(len(row[index]) for row in [columns, *rows] if index < len(row)) for index in range(len(columns))]
+    widths = [max(len(row[index]) for row in [columns, *rows]) for index in range(len(columns))]
     lines = [workload.title]
     for row in [columns, *rows]:
         cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))]
@@ -101,5 +132,5 @@ def markdown(workload, runs, command):
     columns, rows = figures(workload, runs)
     lines = [f"### {workload.title}", "", f"`{command}`", "", "| " + " | ".join(columns) + " |",
              "|---" + "|---:" * (len(columns) - 1) + "|"]
-    lines += ["| " + " | ".join([*row, *[""] * (len(columns) - len(row))]) + " |" for row in rows]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join([*lines, "", *(f"- {line}" for line in verdicts(workload, runs)), ""])
