@@ -9,7 +9,6 @@ from websockets.sync.client import connect as websocket_connect
 from websockets.sync.server import serve as websocket_serve
 from websockets.sync.server import unix_serve as websocket_unix_serve
 
-from harness import message
 from harness.addresses import connect, is_unix, socket_address
 from harness.client import get, post
 from harness.stream import eventually
@@ -125,7 +124,7 @@ def test_event_streams_end_between_two_events(start, framing):
     wire.program.send_signal(wire.proxy.graceful_signal())
     eventually(lambda: not can_connect(wire.proxy), "new connections are refused")
     gate.set()
-    body = message.read_body(client.stream, head).body
+    body = client.read_body(head).body
     events = body.count(b"\n\n")
     assert events >= 2
     assert body == b"".join(event(number) for number in range(1, events + 1))

@@ -47,6 +47,10 @@ class Client:
                 break
             interim.append(response)
         response.interim = interim
+        return self.read_body(response, method, sink)
+
+    def read_body(self, response, method=b"GET", sink=None):
+        """What follows a head that `read_head` has read."""
         message.frame_response(response, method)
         return message.read_body(self.stream, response, sink)
 

@@ -11,6 +11,7 @@ RELAYS = "relays malformed response heads, or takes them for an HTTP/0.9 body"
 RESTARTS = "fail_timeout bars an upstream that is back: no live upstreams, 502"
 INTERIM = "drops interim answers or falls out of step with them (1.22)"
 EARLY = "closes on an error while it writes, before it reads the answer"
+STREAMS = "knows no event streams: a stop waits for their end, or cuts them when its time is over"
 NOMINATED = "forwards fields that Connection nominates"
 
 NGINX = {
@@ -30,6 +31,7 @@ NGINX = {
     "test_content_length_is_decimal_digits": "doesn't strip HTAB around a value",
     "test_early_hints_are_forwarded_as_interim": INTERIM,
     "test_endless_head_costs_no_memory": "has no limit for chunk extensions",
+    "test_event_streams_end_between_two_events": STREAMS,
     "test_half_close_of_the_client_is_passed_on": "a half-close ends the tunnel",
     "test_hop_by_hop_field_of_a_response_is_removed": "forwards Upgrade of a plain response",
     "test_hop_by_hop_fields_of_an_interim_answer_are_removed": INTERIM,
@@ -44,6 +46,7 @@ NGINX = {
     "test_malformed_request_line_is_rejected": "takes HTTP/1.10, and HTTP/0.9 without Host",
     "test_malformed_response_head_is_502": RELAYS,
     "test_method_is_forwarded_unchanged": "refuses methods in lower case and odd tokens",
+    "test_mutated_requests": "the configuration passes $http_host on, of HTTP/1.0 none",
     "test_mutated_responses": RELAYS,
     "test_nominated_field_of_a_request_is_removed": NOMINATED,
     "test_nominated_field_of_a_response_is_removed": NOMINATED,
@@ -57,6 +60,7 @@ NGINX = {
     "test_response_trailers_are_kept_as_trailers_or_dropped": "drops trailers",
     "test_rolling_restart_of_real_gunicorns": RESTARTS,
     "test_rolling_restart_under_load": RESTARTS,
+    "test_silent_event_stream_does_not_hold_the_stop_up": STREAMS,
     "test_target_is_forwarded_byte_exact": "refuses %00 and paths above the root",
     "test_upstream_cut_at_any_byte": RELAYS,
 }
@@ -74,6 +78,7 @@ HAPROXY = {
     "test_connect_is_refused": "goes on with the next request after a denied CONNECT",
     "test_control_character_in_target_is_rejected[127": "accepts DEL in a target",
     "test_empty_list_elements_are_ignored_or_rejected": "takes an empty element for an unknown coding, 422",
+    "test_event_streams_end_between_two_events": STREAMS,
     "test_failing_upstream_gets_less": "a request that is sent again counts as no failure",
     "test_folded_framing_field_is_rejected_or_taken_whole": "appends a fold to Host",
     "test_handshake_is_forwarded[x,": "keeps the other elements of Connection",
@@ -104,6 +109,7 @@ HAPROXY = {
     "test_rolling_restart_under_load": "503 until its check sees that an upstream is back",
     "test_several_transfer_codings_are_rejected": "answers 422",
     "test_sigterm_finishes_what_is_in_flight": "ends only when the client closes its connection",
+    "test_silent_event_stream_does_not_hold_the_stop_up": STREAMS,
     "test_stalled_body_is_ended_and_upstream_released": "waits for upstream when a body stalls",
     "test_target_of_no_form_is_rejected": "accepts * with more behind it",
     "test_upstream_cut_at_any_byte": STATUS_LINES,

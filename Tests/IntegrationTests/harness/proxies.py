@@ -237,6 +237,10 @@ http {{
 class HAProxy(Proxy):
     name = "haproxy"
 
+    def ready(self):
+        """True when each thread has its pipe, which it opens on its own."""
+        return self.program.open_files().count("=pipe:") >= 2 * (self.setup.threads or 2)
+
     def graceful_signal(self):
         return signal.SIGUSR1
 
