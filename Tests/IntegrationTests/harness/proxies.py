@@ -147,6 +147,10 @@ class GalaxyLB(Proxy):
 class Nginx(Proxy):
     name = "nginx"
 
+    def ready(self):
+        """True when each worker has begun; the master accepts for them before."""
+        return self.program.open_files().count("[eventfd]") >= (self.setup.threads or 1)
+
     def graceful_signal(self):
         return signal.SIGQUIT
 
