@@ -210,17 +210,21 @@ public final class RestartRun {
     return problems.map { "\(run.subject.pool)/\(run.machine.plan.describe($0))" }
   }
 
+  /// Begins with the pool whose turn it is.
+  private func restartNext(_ now: Int64) {
+    guard let run = makeRun(runs.count, isDryRun: false, now: now) else { return }
+    runs.append(run)
+    restart(now)
+  }
+
   private func restart(_ now: Int64) {
-    if runs.isEmpty || runs.last?.outcome != nil {
-      guard let run = makeRun(runs.count, isDryRun: false, now: now) else { return }
-      runs.append(run)
-    }
-    guard let run = runs.last else { return }
+    guard let run = runs.last else { return restartNext(now) }
+    // It may have ended since the last look, by an abort.
     run.look(now: now)
     guard let outcome = run.outcome else { return }
     let name = run.subject.pool
     switch outcome.result {
-    case .completed where runs.count < subjects.count && !isAborted: restart(now)
+    case .completed where runs.count < subjects.count && !isAborted: restartNext(now)
     case .completed where runs.count < subjects.count: finish(.aborted, "aborted after pool \(name)")
     case .completed, .rehearsed: completed(now)
     case .stopped(.aborted): finish(.aborted, "aborted; what was not restarted serves as before")
