@@ -74,7 +74,13 @@ struct ServiceOrder: Sendable {
       if step == .stop { try awaitStop(driver, within: limit) }
     }
     let before = try driver.inspect(target, within: limit.atMost(Self.lookTime))
-    try perform(last, driver, within: limit, post)
+    do throws(ProcessManagerError) {
+      try perform(last, driver, within: limit, post)
+    } catch {
+      // It is down because it can't be started, and not because nobody has come to it: a later proxy is not to try.
+      if error.kind == .startFailed { notes.remove(target) }
+      throw error
+    }
     notes.remove(target)
     return (last, before)
   }
