@@ -129,6 +129,8 @@ open class Channel: Timed {
   private final var failure: Int32 = 0
   /// True while the loop is going to look for an error.
   final var isToBeChecked = false
+  /// True when something was received since it is to be checked.
+  final var isAlive = false
 
   /// Looks for an error that was not told (SO_ERROR, socket(7)).
   final func checkForFailure() {

@@ -213,7 +213,10 @@ public final class EventLoop {
 
   /// Looks in a moment whether the channel has failed, unless it shows signs of life until then.
   func check(_ channel: Channel) {
-    guard !channel.isToBeChecked else { return }
+    guard !channel.isToBeChecked else {
+      channel.isAlive = true
+      return
+    }
     channel.isToBeChecked = true
     toBeChecked.append(channel)
     if toBeChecked.count == 1 { setDeadline(of: failureCheck, in: Self.failureCheckDelay) }
@@ -222,10 +225,19 @@ public final class EventLoop {
   private func checkAll() {
     let channels = toBeChecked
     toBeChecked.removeAll(keepingCapacity: true)
-    for channel in channels { channel.checkForFailure() }
+    for channel in channels where !channel.isClosed {
+      if channel.isAlive {
+        // What came last may have come with a reset: its turn is after another moment.
+        channel.isAlive = false
+        toBeChecked.append(channel)
+      } else {
+        channel.checkForFailure()
+      }
+    }
+    if !toBeChecked.isEmpty { setDeadline(of: failureCheck, in: Self.failureCheckDelay) }
   }
 
-  /// Milliseconds: short enough that nobody waits for it, long enough to cost a busy connection next to nothing.
+  /// Milliseconds: short enough that nobody waits for it. A busy connection is asked only when it pauses.
   private static let failureCheckDelay: Int64 = 200
 
   // MARK: Signals
