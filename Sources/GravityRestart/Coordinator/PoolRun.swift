@@ -21,6 +21,8 @@ final class PoolRun {
   private var seen: [Observation]
   /// The main process of each, where a process manager knows it.
   private var processes: [Int: Int32] = [:]
+  /// Those at whose address nobody listened before anything was touched.
+  private var down: Set<Int> = []
   /// Those whose work in flight the machine wants to know, with what it knows.
   private var drains: [Int: WorkInFlight?] = [:]
   /// Those on probation, with when they were last sampled.
@@ -124,6 +126,7 @@ final class PoolRun {
     switch result {
     case .preflight(let finding):
       processes[upstream] = finding.process
+      if finding.isDown { down.insert(upstream) }
       tell(.preflight(upstream, finding.facts, notes: finding.notes))
       handle(.preflight(upstream, finding.facts), now)
     case .probed(let answer):
@@ -246,7 +249,8 @@ final class PoolRun {
   private func order(_ upstream: Int, isReload: Bool) {
     let order = ServiceOrder(
       target: subject.target(upstream, process: processes[upstream]),
-      service: subject.restart.services[upstream], isReload: isReload, notes: notes)
+      service: subject.restart.services[upstream], isReload: isReload, isDown: down.contains(upstream),
+      notes: notes)
     do throws(SystemError) {
       let cancellation = try Cancellation()
       orders[upstream] = cancellation

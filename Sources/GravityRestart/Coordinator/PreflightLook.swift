@@ -15,18 +15,22 @@ struct PreflightLook: Sendable {
     var notes: [String]
     /// The main process, where it is known.
     var process: Int32?
+    /// True when nobody listens at its address.
+    var isDown = false
   }
 
   func look(within limit: WaitLimit) -> Finding {
     var (unit, notes, process) = lookAtUnit(within: limit)
     let answer = probe.ask(process: process, within: limit.atMost(.milliseconds(probeTimeout)))
     var facts = PreflightFacts(unit: unit, answers: false)
+    var isDown = false
     switch answer {
     case .good(let incarnation, let version):
       facts.answers = true
       facts.incarnation = incarnation
       facts.versionRunning = version
     case .bad(let reason):
+      isDown = probe.isRefused(within: limit.atMost(.milliseconds(probeTimeout)))
       notes.append("\(target.endpoint) gives no good answer at \(probe.path): \(reason).")
     }
     if let versionSource {
@@ -36,7 +40,7 @@ struct PreflightLook: Sendable {
         notes.append("The version on disk can't be told: \(error).")
       }
     }
-    return Finding(facts: facts, notes: notes, process: process)
+    return Finding(facts: facts, notes: notes, process: process, isDown: isDown)
   }
 
   private func lookAtUnit(within limit: WaitLimit) -> (PreflightFacts.Unit, [String], Int32?) {

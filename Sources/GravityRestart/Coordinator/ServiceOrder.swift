@@ -7,6 +7,8 @@ struct ServiceOrder: Sendable {
   var service: UpstreamService
   /// True when the workers are replaced and the master stays.
   var isReload: Bool
+  /// True when nothing is there to be stopped.
+  var isDown: Bool
   /// Where it is noted that a unit is stopped and has to be started.
   var notes: StoppedUnits
 
@@ -39,7 +41,7 @@ struct ServiceOrder: Sendable {
     do throws(ProcessManagerError) {
       let driver = try driver(within: limit)
       // What is stopped is also started, however long the stop takes: given up in between it would stay down.
-      let isOneOrder = driver.restartSteps.count == 1
+      let isOneOrder = steps(of: driver).count == 1
       let patience = WaitLimit(until: .after(.milliseconds(service.restartTimeout) + Self.patienceWithStop))
       let (step, before) = try give(driver, within: isOneOrder ? limit : patience, post)
       watch(driver, StartWatch(step, before: before), before, within: limit, post)
@@ -62,11 +64,17 @@ struct ServiceOrder: Sendable {
     return SignalDriver(.listener)
   }
 
+  /// What is down is started, where that is another command than the one that restarts it.
+  private func steps(of driver: any ProcessManagerDriver) -> [RestartStep] {
+    if isDown, case .command(_, start: _?) = service.manager { return [.start] }
+    return driver.restartSteps
+  }
+
   /// Gives the orders. Answers the last one, and how the unit was right before it.
   private func give(
     _ driver: any ProcessManagerDriver, within limit: WaitLimit, _ post: (News) -> Void
   ) throws(ProcessManagerError) -> (RestartStep, UnitStatus) {
-    var steps = driver.restartSteps[...]
+    var steps = steps(of: driver)[...]
     let last = steps.removeLast()
     for step in steps {
       if step == .stop { notes.add(target).map { post(.remark($0)) } }

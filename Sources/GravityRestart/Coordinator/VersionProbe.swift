@@ -1,3 +1,4 @@
+import Glibc
 import JSON
 import SystemCalls
 
@@ -36,6 +37,17 @@ public struct VersionProbe: Hashable, Sendable {
     // Whoever answered is behind this file only if it is the same after the answer.
     guard let before, before == socketFile else { return .bad("its socket was replaced meanwhile") }
     return .good(before, version: version)
+  }
+
+  /// True when nobody listens there, unlike one who listens and gives no good answer. Blocks within the limit.
+  func isRefused(within limit: WaitLimit) -> Bool {
+    do throws(HTTPCall.Failure) {
+      _ = try HTTPCall(endpoint: endpoint, path: path, responseLimit: Self.largestAnswer).send(within: limit)
+      return false
+    } catch {
+      guard case .notConnected(let error) = error else { return false }
+      return [ECONNREFUSED, ENOENT].contains(error.code)
+    }
   }
 
   private var socketFile: ServerIncarnation? {
