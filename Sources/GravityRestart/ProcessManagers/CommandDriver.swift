@@ -7,7 +7,7 @@ import SystemCalls
 ///
 /// What the command finds in its environment, beside that of galaxy-lb: `GALAXY_LB_ACTION` (`restart`, `start`,
 /// `stop`), `GALAXY_LB_UNIT`, `GALAXY_LB_POOL`, `GALAXY_LB_UPSTREAM`, `GALAXY_LB_ADDRESS` (`unix:PATH` or
-/// `HOST:PORT`), and `GALAXY_LB_PID`, the process that listens, where that is known. Its standard input is empty, it
+/// `HOST:PORT`), and `GALAXY_LB_PID`, the gunicorn master that listens on a unix socket. Its standard input is empty, it
 /// has no terminal; its output is kept, the last 64 KiB. When it takes too long it gets SIGTERM and after two seconds
 /// SIGKILL, together with its process group. What it leaves running keeps running; that should write to a file of
 /// its own, because the pipe that takes the command's output is closed with the command.
@@ -50,7 +50,10 @@ public struct CommandDriver: ProcessManagerDriver {
   public func inspect(
     _ target: RestartTarget, within limit: WaitLimit
   ) throws(ProcessManagerError) -> UnitStatus {
-    UnitStatus(.unobservable, description: "a command can't be asked")
+    var status = UnitStatus(.unobservable, description: "a command can't be asked")
+    // Who listens is told only of a gunicorn, as the peer of a connection may also be one of its workers.
+    status.process = try? SignalDriver(.listener).inspect(target, within: limit).process
+    return status
   }
 
   public func perform(
