@@ -11,6 +11,7 @@ from harness.expectations import Expectations
 from harness.proxies import PROXIES, Setup
 from harness.upstream import Upstream
 from harness.wire import Starter, Wire, upstream_address
+from restarts.proxy import Proxies
 
 
 def pytest_addoption(parser):
@@ -70,7 +71,7 @@ def pytest_sessionstart(session):
 def pytest_pyfunc_call(pyfuncitem):
     """Judges what the proxy did as a part of the test, so that it can be expected to fail."""
     result = yield
-    for name in ("wire", "start"):
+    for name in ("wire", "start", "proxies"):
         if name in pyfuncitem.funcargs:
             pyfuncitem.funcargs[name].finish()
     return result
@@ -137,6 +138,14 @@ def start_balanced(proxy_kind, kind, folder):
     starter = BalancedStarter(proxy_kind, kind, folder)
     yield starter
     starter.abandon()
+
+
+@pytest.fixture
+def proxies(folder):
+    """Starts galaxy-lb in front of services that it restarts; each is checked and stopped after the test."""
+    proxies = Proxies(folder)
+    yield proxies
+    proxies.abandon()
 
 
 @pytest.fixture
