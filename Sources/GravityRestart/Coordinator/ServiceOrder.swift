@@ -31,6 +31,8 @@ struct ServiceOrder: Sendable {
   /// For a stop beyond the restart time-out.
   private static let patienceWithStop = Duration.seconds(600)
   private static let lookInterval = Duration.milliseconds(100)
+  /// While it runs and may still die: a look can cost a process.
+  private static let watchInterval = Duration.milliseconds(500)
   /// So many looks in a row that fail while a unit is watched are worth a word.
   private static let remarkableFailures = 5
 
@@ -109,7 +111,7 @@ struct ServiceOrder: Sendable {
       case .stopped, .fatal, .missing, .unobservable: return
       case .starting, .running, .stopping, .failing: break
       }
-      guard rest(within: limit) else {
+      guard rest(Self.lookInterval, within: limit) else {
         throw ProcessManagerError(
           .timedOut, "\(target.unit) was told to stop and did not: \(status.description)",
           advice: "look at its log; its process manager kills it when its stop time-out has passed")
@@ -144,7 +146,7 @@ struct ServiceOrder: Sendable {
         failures += 1
         if failures == Self.remarkableFailures { post(.remark("\(target.upstream): \(error)")) }
       }
-    } while rest(within: limit)
+    } while rest(isDone ? Self.watchInterval : Self.lookInterval, within: limit)
   }
 
   /// It answers as soon as it can, whether or not its process manager takes it for running yet (supervisor's
@@ -159,8 +161,8 @@ struct ServiceOrder: Sendable {
   }
 
   /// False when the limit has come.
-  private func rest(within limit: WaitLimit) -> Bool {
-    let end = try? pause(Self.lookInterval, within: limit)
+  private func rest(_ time: Duration, within limit: WaitLimit) -> Bool {
+    let end = try? pause(time, within: limit)
     return end != .cancelled && !limit.deadline.hasPassed
   }
 }
