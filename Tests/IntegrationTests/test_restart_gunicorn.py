@@ -66,6 +66,7 @@ class Gunicorn(Deployment):
         eventually(lambda: self.answered(0) or self.process.poll() is not None, "gunicorn answers", 40)
         if self.process.poll() is not None:
             self.start(0)
+        eventually(lambda: self.answered(0) and len(self.workers()) == 2, "both workers run", 40)
 
     def workers(self):
         path = f"/proc/{self.process.pid}/task/{self.process.pid}/children"

@@ -2,16 +2,17 @@
 
 import threading
 
-from harness.client import Client, get, post
+from harness.client import Client, get
 from harness.stream import StreamEnded, eventually
 
 
 class Load:
     """Clients that send a GET and a POST in turn, on kept connections; each POST has a key of its own."""
 
-    def __init__(self, address, clients=3, prefix=""):
+    def __init__(self, address, clients=3, host="test.example", posting=True):
         self.address = address
-        self.prefix = prefix
+        self.posting = posting
+        self.host = host
         self.failures = []
         self.keys = []
         self.answered = 0
@@ -26,17 +27,20 @@ class Load:
         number = 0
         while not self.is_over.is_set():
             number += 1
-            key = f"{worker}-{number}"
-            if number % 2:
-                request = get(f"{self.prefix}/api/version".encode())
+            key = f"{self.host.partition('.')[0]}-{worker}-{number}"
+            is_post = self.posting and number % 2 == 0
+            if not is_post:
+                request = get(b"/api/version", host=self.host.encode())
             else:
-                request = post(key.encode(), f"{self.prefix}/api/echo/{key}".encode())
+                fields = [(b"Content-Length", b"%d" % len(key))]
+                target = f"/api/echo/{key}".encode()
+                request = get(target, fields, self.host.encode(), method=b"POST") + key.encode()
                 with self.lock:
                     self.keys.append(key)
             try:
                 client = client or self.connect()
                 response = client.exchange(request)
-                if response.status != 200 or key.encode() not in response.body and number % 2 == 0:
+                if response.status != 200 or is_post and key.encode() not in response.body:
                     self.failures.append((key, response.status, response.body[:200]))
             except (StreamEnded, AssertionError, OSError) as failure:
                 self.failures.append((key, repr(failure)))
