@@ -28,7 +28,8 @@ let package = Package(
     .target(
       name: "UpstreamPool", dependencies: ["EventLoop", "HTTP1", "SystemCalls"], swiftSettings: strict),
     .target(
-      name: "GravityRestart", dependencies: ["HTTP1", "JSON", "XML", "YAML", "SystemCalls"], swiftSettings: strict),
+      name: "GravityRestart", dependencies: ["HTTP1", "JSON", "XML", "YAML", "SystemCalls"],
+      swiftSettings: strict),
     .executableTarget(
       name: "galaxy-lb",
       dependencies: [

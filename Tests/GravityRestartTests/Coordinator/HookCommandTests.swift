@@ -33,6 +33,7 @@ import Testing
   @Test func aProgramThatIsMissingIsSaid() throws {
     let command = RestartCommand(.program("/nowhere/program", arguments: []))
     let hook = HookCommand(hook: .before, command: command, pools: ["main"], reason: nil, timeout: 1_000)
-    #expect(try hook.run(try Cancellation()).failure?.contains("can't be run") == true)
+    let result = hook.run(try Cancellation())
+    #expect(result.failure?.contains("can't be run") == true)
   }
 }
