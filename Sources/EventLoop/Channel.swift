@@ -26,8 +26,15 @@ public struct Readiness: OptionSet, Sendable {
 open class Channel: Timed {
   public unowned(unsafe) let loop: EventLoop
   /// -1 once closed.
-  public private(set) final var descriptor: Int32
-  public final var readiness: Readiness = []
+  public final var descriptor: Int32 { number }
+  public final var readiness: Readiness {
+    get { known }
+    set { known = newValue }
+  }
+  // Stored under other names, because other modules would check accesses to stored properties: see "Ownership" in
+  // docs/architecture.md.
+  @exclusivity(unchecked) private final var number: Int32
+  @exclusivity(unchecked) private final var known: Readiness = []
   /// Bit n is set while this stands in the queue of phase n.
   final var queuedPhases: UInt8 = 0
 
@@ -39,7 +46,7 @@ open class Channel: Timed {
   /// Takes ownership of a non-blocking descriptor. Nothing is watched before `open`.
   public init(loop: EventLoop, owning descriptor: Int32) {
     self.loop = loop
-    self.descriptor = descriptor
+    number = descriptor
     readEvent = .allocate(capacity: 1)
     super.init()
   }
@@ -93,7 +100,7 @@ open class Channel: Timed {
     guard !isClosed else { return nil }
     let number = descriptor
     loop.retire(self)
-    descriptor = -1
+    self.number = -1
     queuedPhases = 0
     guard isOpen else { return number }
     event_del(readEvent)

@@ -3,7 +3,7 @@
 /// A deadline is lazy. Moving it later is one store; the wheel notices when the old time comes round.
 open class Timed {
   /// Milliseconds on the loop's clock; `never` for none.
-  public final fileprivate(set) var deadline = Timed.never
+  @exclusivity(unchecked) public final fileprivate(set) var deadline = Timed.never
   /// The tick whose slot this is linked into, or one of those below.
   fileprivate final var slotTick = Timed.unlinked
   // Neighbours in the slot's list. Unowned: whoever owns this object removes it from the wheel before it goes.

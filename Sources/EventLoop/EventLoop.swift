@@ -20,12 +20,15 @@ public enum Phase: UInt8, CaseIterable, Sendable {
 public final class EventLoop {
   let base: OpaquePointer
   /// Nanoseconds of CLOCK_MONOTONIC at the beginning of this turn.
-  public private(set) var nowNanoseconds: Int64 = 0
+  public var nowNanoseconds: Int64 { turnBeganAt }
 
+  // Nothing in these calls back while it is changed: see "Ownership" in docs/architecture.md.
+  @exclusivity(unchecked) private var turnBeganAt: Int64 = 0
+  @exclusivity(unchecked)
   private var queues = [ContiguousArray<Channel>](repeating: [], count: Phase.allCases.count)
-  private var running = ContiguousArray<Channel>()
-  private var graveyard: [Unmanaged<Channel>] = []
-  private var wheel: DeadlineWheel
+  @exclusivity(unchecked) private var running = ContiguousArray<Channel>()
+  @exclusivity(unchecked) private var graveyard: [Unmanaged<Channel>] = []
+  @exclusivity(unchecked) private var wheel: DeadlineWheel
   private var due: [Timed] = []
   private var armedFor = Timed.never
   private var isTurnScheduled = false
@@ -33,7 +36,7 @@ public final class EventLoop {
   private let turnEvent = UnsafeMutablePointer<event>.allocate(capacity: 1)
   private let timerEvent = UnsafeMutablePointer<event>.allocate(capacity: 1)
   private var signals: [SignalSubscription] = []
-  private var toBeChecked = ContiguousArray<Channel>()
+  @exclusivity(unchecked) private var toBeChecked = ContiguousArray<Channel>()
   private lazy var failureCheck = Callback { [unowned self] in checkAll() }
 
   /// Makes a loop; it runs on the thread that calls `run`.
@@ -48,8 +51,8 @@ public final class EventLoop {
       throw .last("event_base_new_with_config")
     }
     self.base = base
-    nowNanoseconds = Self.readClock()
-    wheel = DeadlineWheel(now: nowNanoseconds / 1_000_000)
+    turnBeganAt = Self.readClock()
+    wheel = DeadlineWheel(now: turnBeganAt / 1_000_000)
     let reference = Unmanaged.passUnretained(self).toOpaque()
     event_assign(turnEvent, base, -1, 0, { _, _, loop in EventLoop.from(loop).runTurn() }, reference)
     event_assign(timerEvent, base, -1, 0, { _, _, loop in EventLoop.from(loop).timerFired() }, reference)
@@ -70,7 +73,7 @@ public final class EventLoop {
   }
 
   /// Milliseconds of CLOCK_MONOTONIC at the beginning of this turn: the clock of deadlines.
-  public var now: Int64 { nowNanoseconds / 1_000_000 }
+  public var now: Int64 { turnBeganAt / 1_000_000 }
 
   /// Runs until `stop`.
   public func run() {
@@ -105,7 +108,7 @@ public final class EventLoop {
 
   private func scheduleTurn() {
     isTurnScheduled = true
-    nowNanoseconds = Self.readClock()
+    turnBeganAt = Self.readClock()
     // Made active while others are being run, it comes behind all of them: the tail of libevent's turn.
     event_active(turnEvent, Int32(EV_TIMEOUT), 1)
   }
@@ -131,7 +134,7 @@ public final class EventLoop {
   /// to do would keep the loop from ever looking at the others. What a timer makes active comes behind the poll.
   private func scheduleTurnBehindPoll() {
     isTurnScheduled = true
-    nowNanoseconds = Self.readClock()
+    turnBeganAt = Self.readClock()
     var interval = timeval()
     event_add(turnEvent, &interval)
   }

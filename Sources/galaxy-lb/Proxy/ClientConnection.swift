@@ -47,11 +47,11 @@ final class ClientConnection: Channel {
   var stage = Stage.idle
   private(set) var waitingFor = Wait.nothing
   /// A head that is not complete, or what came behind a request.
-  var inbound = ByteBuffer()
+  @exclusivity(unchecked) var inbound = ByteBuffer()
   /// True when `inbound` holds bytes that no reader has looked at.
   var hasUnreadInbound = false
   /// What the client has not taken yet.
-  var outbound = ByteBuffer()
+  @exclusivity(unchecked) var outbound = ByteBuffer()
   var exchange: Exchange?
   /// Set when the answer is complete and only has to be taken by the client.
   var ending: Ending?

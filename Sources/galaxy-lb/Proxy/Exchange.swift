@@ -12,20 +12,20 @@ final class Exchange: Timed {
   unowned(unsafe) var client: ClientConnection!
   /// The connection that it is sent on; nil before one was chosen, between attempts, and after the response.
   var upstream: UpstreamConnection?
-  var lease: UpstreamLease?
+  @exclusivity(unchecked) var lease: UpstreamLease?
   var pool: LocalPool!
   /// What its pool tells requests apart by, hashed; nil when the pool doesn't ask, or the request has none.
   private(set) var key: UInt64?
-  var state: ExchangeState
+  @exclusivity(unchecked) var state: ExchangeState
 
   /// The rewritten head and the part of the body that came with it: what another attempt sends again.
-  var request = ByteBuffer()
+  @exclusivity(unchecked) var request = ByteBuffer()
   /// How much of `request` this attempt has sent.
   var requestSent = 0
   /// Body bytes behind `request` that the upstream has not taken.
-  var upload = ByteBuffer()
-  var requestBody = BodyRelay.none
-  var responseBody = BodyRelay.none
+  @exclusivity(unchecked) var upload = ByteBuffer()
+  @exclusivity(unchecked) var requestBody = BodyRelay.none
+  @exclusivity(unchecked) var responseBody = BodyRelay.none
   /// True once bytes of the body were sent that are not kept.
   private(set) var uploadBegan = false
   /// An event stream is to end as soon as an event is complete.
@@ -48,8 +48,8 @@ final class Exchange: Timed {
   var ticket: WaitingLine.Ticket?
 
   /// What is told about it afterwards.
-  var record = ExchangeRecord()
-  var logged = LoggedHead()
+  @exclusivity(unchecked) var record = ExchangeRecord()
+  @exclusivity(unchecked) var logged = LoggedHead()
 
   init(_ worker: Worker) {
     self.worker = worker

@@ -9,7 +9,7 @@ final class LocalPool: Timed {
   let requestKey: RequestKey?
   private let number: Int
   private let loop: EventLoop
-  private var kept: [ContiguousArray<UpstreamConnection>]
+  @exclusivity(unchecked) private var kept: [ContiguousArray<UpstreamConnection>]
   /// A reload has put another one in its place.
   private var isRetired = false
   private var held: [WaitingLine.Ticket: Exchange] = [:]

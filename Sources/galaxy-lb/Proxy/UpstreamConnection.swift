@@ -28,11 +28,11 @@ final class UpstreamConnection: Channel {
   /// The incarnation that it was made to.
   let generation: Int
   /// The beginning of a head that is not complete.
-  private var inbound = ByteBuffer()
+  @exclusivity(unchecked) private var inbound = ByteBuffer()
   /// Sending has failed after something was sent: there may still be an answer to read.
   private var sendingFailed = false
   /// Set while the response is an event stream.
-  private var eventStream: EventStreamBoundary?
+  @exclusivity(unchecked) private var eventStream: EventStreamBoundary?
   private var responsePersists = false
 
   init(

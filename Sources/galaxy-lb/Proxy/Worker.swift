@@ -41,10 +41,10 @@ final class Worker {
 
   /// One read's worth of bytes, with room for frames on both sides. Nothing in it outlives the handling of that read.
   let scratch: UnsafeMutableRawBufferPointer
-  var requestHead = RequestHead()
-  var responseHead = ResponseHead()
+  @exclusivity(unchecked) var requestHead = RequestHead()
+  @exclusivity(unchecked) var responseHead = ResponseHead()
   private var clients: ContiguousArray<ClientConnection> = []
-  private var spareExchanges: [Exchange] = []
+  @exclusivity(unchecked) private var spareExchanges: [Exchange] = []
   private var random: RequestIDGenerator
   private var onLastClientGone: (() -> Void)?
   private let call: @Sendable (Pool, WaitingLine.Ticket) -> Void
