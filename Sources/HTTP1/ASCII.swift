@@ -42,6 +42,17 @@ enum ASCII {
   /// A-Z to a-z; every other byte unchanged.
   @inline(__always)
   static func lowercased(_ byte: UInt8) -> UInt8 { byte &- 0x41 < 26 ? byte | 0x20 : byte }
+
+  /// The same of eight bytes.
+  @inline(__always)
+  static func lowercased(_ word: UInt64) -> UInt64 {
+    let ones: UInt64 = 0x0101_0101_0101_0101
+    let tops: UInt64 = 0x8080_8080_8080_8080
+    // Without their top bits the bytes take these sums without a carry; a sum's top bit is the comparison.
+    let low = word & ~tops
+    let capitals = (low &+ ones &* (0x80 - 0x41)) & ~(low &+ ones &* (0x80 - 0x5B)) & ~word & tops
+    return word | (capitals &>> 2)
+  }
 }
 
 extension Span where Element == UInt8 {
@@ -99,16 +110,28 @@ extension Span where Element == UInt8 {
     return count
   }
 
-  /// True when `range` holds `lowercase`, which must be lower-case ASCII, in any case.
+  /// True when `range` holds `lowercase`, which must be lower-case ASCII, in any case. Eight bytes at a time.
   @inline(__always)
   func equals(_ lowercase: StaticString, in range: Range<Int>) -> Bool {
-    guard range.count == lowercase.utf8CodeUnitCount else { return false }
+    let length = lowercase.utf8CodeUnitCount
+    guard range.count == length else { return false }
     let expected = lowercase.utf8Start
-    for offset in 0..<range.count
-    where ASCII.lowercased(self[range.lowerBound &+ offset]) != expected[offset] {
-      return false
+    guard length >= 8 else {
+      for offset in 0..<length
+      where ASCII.lowercased(self[range.lowerBound &+ offset]) != expected[offset] {
+        return false
+      }
+      return true
     }
-    return true
+    // The last word overlaps the one before it where the length is no multiple of eight.
+    var offset = 0
+    while true {
+      let word = bytes.unsafeLoadUnaligned(fromByteOffset: range.lowerBound &+ offset, as: UInt64.self)
+      let wanted = UnsafeRawPointer(expected + offset).loadUnaligned(as: UInt64.self)
+      if ASCII.lowercased(word) != wanted { return false }
+      if offset == length &- 8 { return true }
+      offset = Swift.min(offset &+ 8, length &- 8)
+    }
   }
 
   /// True when both ranges hold the same bytes but for ASCII case.

@@ -107,12 +107,15 @@ enum Authority {
   }
 
   /// unreserved and sub-delims of RFC 3986 2.2, 2.3.
+  @inline(__always)
   private static func isRegisteredNameByte(_ byte: UInt8) -> Bool {
-    switch byte {
-    case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
-    case 0x2D, 0x2E, 0x5F, 0x7E: true  // - . _ ~
-    case 0x21, 0x24, 0x26, 0x27, 0x28, 0x29, 0x2A, 0x2B, 0x2C, 0x3B, 0x3D: true  // ! $ & ' ( ) * + , ; =
-    default: false
-    }
+    if byte >= 0x80 { return false }
+    let mask = byte < 0x40 ? registeredLow : registeredHigh
+    return mask &>> UInt64(byte & 0x3F) & 1 != 0
   }
+
+  /// Bit n is set for byte n: digits, `-`, `.` and `!$&'()*+,;=`.
+  private static let registeredLow: UInt64 = 0x2BFF_7FD2_0000_0000
+  /// Bit n is set for byte 64 + n: letters, `_` and `~`.
+  private static let registeredHigh: UInt64 = 0x47FF_FFFE_87FF_FFFE
 }

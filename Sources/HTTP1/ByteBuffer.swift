@@ -48,8 +48,7 @@ public struct ByteBuffer: ~Copyable {
 
   /// Makes room for `byteCount` more bytes and returns where they go; `commit` then says how many there are.
   public mutating func reserve(_ byteCount: Int) -> UnsafeMutableRawBufferPointer {
-    precondition(byteCount >= 0)
-    if capacity - end < byteCount { grow(by: byteCount) }
+    makeRoom(byteCount)
     return UnsafeMutableRawBufferPointer(start: base.map { $0 + end }, count: capacity - end)
   }
 
@@ -59,6 +58,13 @@ public struct ByteBuffer: ~Copyable {
     end += byteCount
   }
 
+  @inline(__always)
+  private mutating func makeRoom(_ byteCount: Int) {
+    precondition(byteCount >= 0)
+    if capacity &- end < byteCount { grow(by: byteCount) }
+  }
+
+  @inline(never)
   private mutating func grow(by byteCount: Int) {
     let held = count
     // Sliding is only worth it where it frees most of the room, or it would happen again and again.
@@ -78,15 +84,21 @@ public struct ByteBuffer: ~Copyable {
     end = held
   }
 
+  @inline(__always)
+  private mutating func take(_ source: UnsafeRawPointer, _ byteCount: Int) {
+    makeRoom(byteCount)
+    (base! + end).copyMemory(from: source, byteCount: byteCount)
+    end &+= byteCount
+  }
+
   public mutating func append(_ bytes: UnsafeRawBufferPointer) {
     guard let source = bytes.baseAddress, bytes.count > 0 else { return }
-    _ = reserve(bytes.count)
-    (base! + end).copyMemory(from: source, byteCount: bytes.count)
-    end += bytes.count
+    take(source, bytes.count)
   }
 
   public mutating func append(_ text: StaticString) {
-    append(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    guard text.utf8CodeUnitCount > 0 else { return }
+    take(text.utf8Start, text.utf8CodeUnitCount)
   }
 
   /// Appends the UTF-8 of a text that was made here, never one that came over the wire.
@@ -100,9 +112,9 @@ public struct ByteBuffer: ~Copyable {
   }
 
   public mutating func append(byte: UInt8) {
-    _ = reserve(1)
+    makeRoom(1)
     base!.storeBytes(of: byte, toByteOffset: end, as: UInt8.self)
-    end += 1
+    end &+= 1
   }
 
   /// Appends a number of zero or more in decimal.

@@ -136,10 +136,11 @@ struct FieldSection: Sendable {
       if hostLine == nil { hostLine = lines.count - 1 } else { hasRepeatedHost = true }
     case .contentLength:
       // RFC 9112 6.3 item 5: a list of identical values may be taken as that value.
-      guard let length = Self.contentLength(bytes, value) else { return .malformedContentLength }
+      let single = Self.decimal(bytes, value)
+      guard let length = single ?? Self.contentLength(bytes, value) else { return .malformedContentLength }
       if let known = contentLength, known != length { return .conflictingContentLength }
-      hasPlainContentLength = contentLength == nil && (value.count == 1 || bytes[value.lowerBound] != 0x30)
-      for index in value where bytes[index] == ASCII.comma { hasPlainContentLength = false }
+      hasPlainContentLength =
+        single != nil && contentLength == nil && (value.count == 1 || bytes[value.lowerBound] != 0x30)
       contentLength = length
     case .transferEncoding:
       hasTransferEncoding = true

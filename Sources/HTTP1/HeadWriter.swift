@@ -1,10 +1,10 @@
-extension FieldSection {
+extension ContiguousArray<FieldLine> {
   /// Appends all fields but those of the kinds in `dropped` and those that Connection nominates. Lines that stand
   /// side by side and need no change go in one copy.
   func write(_ bytes: Span<UInt8>, dropping dropped: FieldNameSet, to buffer: inout ByteBuffer) {
     var runStart = 0
     var runEnd = 0
-    for line in lines {
+    for line in self {
       let goesOn = !line.isDropped && !dropped.contains(line.name)
       if goesOn, line.isCanonical, Int(line.start) == runEnd {
         runEnd = Int(line.end)
@@ -56,7 +56,7 @@ extension RequestHead {
     // An expectation is the caller's affair: it answers HTTP/1.0 clients itself and times upstreams out.
     if expectsContinue || minorVersion == 0 || framing == .none { gone.insert(FieldNameSet(.expect)) }
     if !fields.hasPlainContentLength { gone.insert(FieldNameSet(.contentLength)) }
-    fields.write(bytes, dropping: gone, to: &buffer)
+    fields.lines.write(bytes, dropping: gone, to: &buffer)
     if framing == .chunked {
       buffer.append("Transfer-Encoding: chunked\r\n")
     } else if let length = fields.contentLength, !fields.hasPlainContentLength {
@@ -95,7 +95,7 @@ extension ResponseHead {
     let mayHaveLength =
       clientFraming == .unchanged && !isInterim && status != 204 && !fields.hasTransferEncoding
     if !fields.hasPlainContentLength || !mayHaveLength { gone.insert(FieldNameSet(.contentLength)) }
-    fields.write(bytes, dropping: gone, to: &buffer)
+    fields.lines.write(bytes, dropping: gone, to: &buffer)
     if mayHaveLength, let length = fields.contentLength, !fields.hasPlainContentLength {
       buffer.append("Content-Length: ")
       buffer.append(decimal: length)
@@ -122,7 +122,7 @@ extension ChunkedDecoder {
     guard case .end = section.read(trailers.span, from: 0, rules: rules) else { return }
     let dropped = FieldNameSet.hopByHop.union(.framing).union(.edge)
       .union(FieldNameSet(.expect, .trailer, .contentType))
-    section.write(trailers.span, dropping: dropped, to: &buffer)
+    section.lines.write(trailers.span, dropping: dropped, to: &buffer)
   }
 }
 

@@ -124,13 +124,19 @@ public struct ResponseHead: Sendable {
     return nil
   }
 
+  /// Whether a value of Content-Type is `text/event-stream`, with or without parameters.
+  private static func isEventStream(_ bytes: Span<UInt8>, _ value: Range<Int>) -> Bool {
+    guard value.count >= 17, bytes.equals("text/event-stream", in: value.prefix(17)) else { return false }
+    var end = value.lowerBound + 17
+    while end < value.upperBound, ASCII.isBlank(bytes[end]) { end += 1 }
+    return end == value.upperBound || bytes[end] == 0x3B
+  }
+
   private mutating func judgeOptionalFields(_ bytes: Span<UInt8>) {
     for line in fields.lines {
       switch line.name {
       case .contentType:
-        var value = line.valueRange
-        if let end = value.first(where: { bytes[$0] == 0x3B }) { value = value.lowerBound..<end }
-        isEventStream = bytes.equals("text/event-stream", in: bytes.trimmed(value))
+        isEventStream = Self.isEventStream(bytes, line.valueRange)
       case .upgrade:
         var rest = line.valueRange
         while let element = bytes.nextListElement(in: &rest) {

@@ -6,7 +6,6 @@ public final class Pool: Sendable {
   public let upstreams: [Upstream]
   /// Requests that wait for one of them.
   public let line: WaitingLine
-  private let hasBackups: Bool
 
   /// So many requests at a time go to an upstream while others still wait, unless it is said how many it can have: it
   /// has just come back, and all at once would flood its first worker. From then on each answer lets the next one go.
@@ -19,7 +18,6 @@ public final class Pool: Sendable {
     self.settings = settings
     self.upstreams = upstreams
     line = WaitingLine(settings.hold)
-    hasBackups = upstreams.contains { $0.settings.backup }
   }
 
   public var name: String { settings.name }
@@ -29,14 +27,6 @@ public final class Pool: Sendable {
     case eligible
     case eligibleBackup
     case lastResort
-  }
-
-  func isOf(_ rank: Rank, _ upstream: Upstream) -> Bool {
-    switch rank {
-    case .eligible: upstream.state.isEligible && !upstream.settings.backup
-    case .eligibleBackup: hasBackups && upstream.state.isEligible && upstream.settings.backup
-    case .lastResort: upstream.state.isLastResort
-    }
   }
 
   /// True when some upstream takes new work, now or as soon as it has less to do.

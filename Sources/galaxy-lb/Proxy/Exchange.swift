@@ -62,6 +62,7 @@ final class Exchange: Timed {
   /// Takes over the head that the worker has just read from `bytes`. Returns why it is not served, if so.
   func begin(_ bytes: Span<UInt8>, headLength: Int) -> (status: Int, reason: EndReason)? {
     let head = worker.requestHead
+    let client = client!
     // Not its settings by themselves: a copy of them would count a reference for each of their arrays.
     let site = worker.site
     state = ExchangeState(head)
@@ -77,7 +78,8 @@ final class Exchange: Timed {
       return (413, .requestRejected(.bodyTooLarge))
     }
     guard let place = site.routes.pool(for: head, bytes) else { return (404, .noRoute) }
-    pool = worker.pools[place]
+    let pool = worker.pools[place]
+    self.pool = pool
     key = pool.requestKey?.hash(head, bytes, from: client.peer, trusting: site.settings.trustedProxies)
     record.poolName = pool.pool.name
 
@@ -211,6 +213,7 @@ final class Exchange: Timed {
   /// A head of a response was read from `bytes`. Returns what to do with what follows it.
   func responseHeadArrived(_ bytes: Span<UInt8>) -> ResponseStep {
     let head = worker.responseHead
+    let client = client!
     if record.firstByteAt == 0 { record.firstByteAt = worker.loop.nowNanoseconds }
     switch state.responseHeadArrived(head, isStopping: worker.isStopping) {
     case .dropInterim: return .anotherHead
@@ -245,6 +248,7 @@ final class Exchange: Timed {
   }
 
   private func forwardHead(_ head: ResponseHead, _ bytes: Span<UInt8>, _ framing: ClientFraming) {
+    let client = client!
     record.status = head.status
     let before = client.outbound.count
     head.write(bytes, framing: framing, to: &client.outbound)
@@ -264,7 +268,7 @@ final class Exchange: Timed {
 
   /// Counts the answer, and what it makes of the exchange.
   private func noteAnswer(_ head: ResponseHead) {
-    guard let chosen = upstream?.upstream else { return }
+    guard let chosen = upstream?.upstream, let pool else { return }
     pool.statistics(chosen).noteAnswer(status: head.status, firstByte: record.firstByteAt - record.sentAt)
     chosen.noteSuccess(now: worker.loop.now)
     if head.status == 101 {
@@ -314,11 +318,13 @@ final class Exchange: Timed {
       if ending.keepsUpstream { connection.keep() } else { connection.drop() }
       returnLease()
     }
-    switch ending.client {
-    case .keep: client.endAfterOutput(.keep)
-    case .discardRequest: client.endAfterOutput(.discardRequest)
-    case .close: client.endAfterOutput(.close)
-    }
+    let ended: ClientConnection.Ending =
+      switch ending.client {
+      case .keep: .keep
+      case .discardRequest: .discardRequest
+      case .close: .close
+      }
+    client.endAfterOutput(ended)
   }
 
   /// Ends an event stream after the event that is under way, because the proxy or its upstream is about to stop.

@@ -47,7 +47,7 @@ struct ExchangeState: Sendable {
   /// More interim responses than any server has reason to send are taken for a fault.
   static let maximumInterimResponses = 64
 
-  init(_ head: RequestHead) {
+  init(_ head: borrowing RequestHead) {
     isHead = head.methodClass == .head
     isIdempotent = head.methodClass.isIdempotent
     minorVersion = head.minorVersion

@@ -342,9 +342,9 @@ final class UpstreamConnection: Channel {
 
   private func beginBody(_ rest: Range<Int>, _ exchange: Exchange) {
     stage = .body
-    let head = worker.responseHead
-    eventStream = head.isEventStream ? EventStreamBoundary() : nil
-    responsePersists = head.isPersistent && head.framing != .untilClose
+    // Not of a copy of the head: that would count a reference.
+    eventStream = worker.responseHead.isEventStream ? EventStreamBoundary() : nil
+    responsePersists = worker.responseHead.isPersistent && worker.responseHead.framing != .untilClose
     if exchange.responseBody.isComplete {
       complete(exchange, strayBytes: rest.count)
       return
