@@ -30,6 +30,7 @@ public final class EventLoop {
   @exclusivity(unchecked) private var graveyard: [Unmanaged<Channel>] = []
   @exclusivity(unchecked) private var wheel: DeadlineWheel
   private var due: [Timed] = []
+  private var passed: [Timed] = []
   private var armedFor = Timed.never
   private var isTurnScheduled = false
   private var isRunning = false
@@ -37,6 +38,7 @@ public final class EventLoop {
   private let timerEvent = UnsafeMutablePointer<event>.allocate(capacity: 1)
   private var signals: [SignalSubscription] = []
   @exclusivity(unchecked) private var toBeChecked = ContiguousArray<Channel>()
+  private var beingChecked = ContiguousArray<Channel>()
   private lazy var failureCheck = Callback { [unowned self] in checkAll() }
 
   /// Makes a loop; it runs on the thread that calls `run`.
@@ -194,9 +196,10 @@ public final class EventLoop {
     beginTurn()
     armedFor = Timed.never
     wheel.advance(to: now, due: &due)
-    let passed = due
-    due.removeAll(keepingCapacity: true)
+    // Two arrays in turn, because one that is changed while it is looked at takes new memory.
+    swap(&passed, &due)
     for timed in passed where wheel.takeDue(timed) { timed.deadlinePassed() }
+    passed.removeAll(keepingCapacity: true)
     armTimer()
   }
 
@@ -226,9 +229,8 @@ public final class EventLoop {
   }
 
   private func checkAll() {
-    let channels = toBeChecked
-    toBeChecked.removeAll(keepingCapacity: true)
-    for channel in channels where !channel.isClosed {
+    swap(&beingChecked, &toBeChecked)
+    for channel in beingChecked where !channel.isClosed {
       if channel.isAlive {
         // What came last may have come with a reset: its turn is after another moment.
         channel.isAlive = false
@@ -237,6 +239,7 @@ public final class EventLoop {
         channel.checkForFailure()
       }
     }
+    beingChecked.removeAll(keepingCapacity: true)
     if !toBeChecked.isEmpty { setDeadline(of: failureCheck, in: Self.failureCheckDelay) }
   }
 

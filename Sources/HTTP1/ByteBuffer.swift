@@ -46,6 +46,19 @@ public struct ByteBuffer: ~Copyable {
     end = 0
   }
 
+  /// Drops all bytes, and gives the memory to `spare` if it is such as is kept there.
+  public mutating func removeAll(leavingMemoryTo spare: inout SpareMemory) {
+    if let base, capacity == SpareMemory.blockSize, spare.keep(base) { self.base = nil }
+    removeAll()
+  }
+
+  /// Takes memory from `spare`, unless there is some already, or `byteCount` bytes need more.
+  public mutating func takeMemory(for byteCount: Int, from spare: inout SpareMemory) {
+    guard base == nil, byteCount <= SpareMemory.blockSize else { return }
+    base = spare.take()
+    capacity = SpareMemory.blockSize
+  }
+
   /// Makes room for `byteCount` more bytes and returns where they go; `commit` then says how many there are.
   public mutating func reserve(_ byteCount: Int) -> UnsafeMutableRawBufferPointer {
     makeRoom(byteCount)
@@ -129,5 +142,33 @@ public struct ByteBuffer: ~Copyable {
       } while rest > 0
       append(UnsafeRawBufferPointer(rebasing: digits[position...]))
     }
+  }
+}
+
+/// Memory for buffers that hold a little for a moment, so that gathering a small message costs no allocation.
+public struct SpareMemory: ~Copyable {
+  private var blocks: ContiguousArray<UnsafeMutableRawPointer> = []
+
+  /// A head with a small body.
+  static let blockSize = 2048
+  /// More blocks than this are not kept: 512 KiB.
+  private static let maximumBlocks = 256
+
+  public init() {}
+
+  deinit {
+    for block in blocks { block.deallocate() }
+  }
+
+  /// A block, which now belongs to the caller.
+  mutating func take() -> UnsafeMutableRawPointer {
+    blocks.popLast() ?? .allocate(byteCount: Self.blockSize, alignment: 16)
+  }
+
+  /// Takes a block over; false when there are enough.
+  mutating func keep(_ block: UnsafeMutableRawPointer) -> Bool {
+    guard blocks.count < Self.maximumBlocks else { return false }
+    blocks.append(block)
+    return true
   }
 }

@@ -11,6 +11,7 @@ extension ClientConnection {
   func send(_ bytes: UnsafeRawBufferPointer) {
     guard !bytes.isEmpty, !isClosed else { return }
     guard bytes.count >= Self.gatheredPiece, outbound.count < Self.gatheredPiece else {
+      outbound.takeMemory(for: bytes.count, from: &worker.spareMemory)
       outbound.append(bytes)
       loop.enqueue(self, for: .sendResponses)
       return
@@ -34,12 +35,12 @@ extension ClientConnection {
     if !outbound.isEmpty {
       switch SystemCalls.send(descriptor, outbound.bytes) {
       case .bytes(let count):
-        let isAll = count == outbound.count
-        outbound.consume(count)
-        guard isAll else {
+        guard count == outbound.count else {
+          outbound.consume(count)
           awaitTaker()
           return
         }
+        outbound.removeAll(leavingMemoryTo: &worker.spareMemory)
       case .wouldBlock:
         awaitTaker()
         return

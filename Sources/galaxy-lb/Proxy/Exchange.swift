@@ -250,6 +250,7 @@ final class Exchange: Timed {
   private func forwardHead(_ head: ResponseHead, _ bytes: Span<UInt8>, _ framing: ClientFraming) {
     let client = client!
     record.status = head.status
+    client.outbound.takeMemory(for: 0, from: &worker.spareMemory)
     let before = client.outbound.count
     head.write(bytes, framing: framing, to: &client.outbound)
     if head.status != 101 {

@@ -153,11 +153,12 @@ final class UpstreamConnection: Channel {
       let bytes = exchange.upload.bytes
       guard let count = transfer(bytes) else { return }
       noteBodySent(exchange)
-      exchange.upload.consume(count)
-      guard exchange.upload.isEmpty else {
+      guard count == bytes.count else {
+        exchange.upload.consume(count)
         awaitTaker()
         return
       }
+      exchange.upload.removeAll(leavingMemoryTo: &worker.spareMemory)
     }
     requestTaken(exchange)
   }
@@ -174,6 +175,7 @@ final class UpstreamConnection: Channel {
     }
     let isNext = exchange.requestSent == exchange.request.count && exchange.upload.isEmpty
     guard isNext, takesBody, bytes.count >= ClientConnection.gatheredPiece else {
+      exchange.upload.takeMemory(for: bytes.count, from: &worker.spareMemory)
       exchange.upload.append(bytes)
       loop.enqueue(self, for: .sendRequests)
       return

@@ -43,6 +43,8 @@ final class Worker {
   let scratch: UnsafeMutableRawBufferPointer
   @exclusivity(unchecked) var requestHead = RequestHead()
   @exclusivity(unchecked) var responseHead = ResponseHead()
+  /// What short answers and pieces of bodies are gathered in.
+  @exclusivity(unchecked) var spareMemory = SpareMemory()
   private var clients: ContiguousArray<ClientConnection> = []
   @exclusivity(unchecked) private var spareExchanges: [Exchange] = []
   private var random: RequestIDGenerator
