@@ -31,6 +31,7 @@ enum {
   clinux_SPLICE_F_NONBLOCK = 2,
   clinux_SPLICE_F_MORE = 4,
   clinux_F_SETPIPE_SZ = 1031,
+  clinux_F_GETPIPE_SZ = 1032,
   clinux_SO_PEERCRED = 17,
   clinux_SO_PEERGROUPS = 59,
   clinux_SO_REUSEPORT = 15,

@@ -132,6 +132,16 @@ open class Channel: Timed {
     return result
   }
 
+  /// Moves what was received, at most `byteCount`, into an empty pipe. Here a short move says nothing, because a pipe
+  /// may be full before it holds what it can: only EAGAIN tells that all was taken.
+  public final func receive(into pipe: SplicePipe, atMost byteCount: Int) -> Transfer {
+    if failure != 0 { return .failed(failure) }
+    guard readiness.contains(.readable) else { return .wouldBlock }
+    let result = pipe.fill(from: descriptor, atMost: byteCount)
+    if result == .wouldBlock { readiness.remove(.readable) }
+    return result
+  }
+
   /// The error that the socket was found to have when nothing else was going on.
   private final var failure: Int32 = 0
   /// True while the loop is going to look for an error.

@@ -61,6 +61,15 @@ public struct BodyRelay: Sendable {
     return nil
   }
 
+  /// So many bytes of content of a known length went on without passing through here.
+  public mutating func passed(_ byteCount: Int) {
+    guard case .length(let remaining) = source, byteCount >= 0, Int64(byteCount) <= remaining else {
+      preconditionFailure("only content of a known length passes by itself, and not beyond its end")
+    }
+    let rest = remaining - Int64(byteCount)
+    source = rest == 0 ? .ended : .length(remaining: rest)
+  }
+
   /// What one read came to.
   public struct Step {
     /// What goes out, within the memory that was passed in; valid until it is used again.

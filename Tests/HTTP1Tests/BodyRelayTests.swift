@@ -85,6 +85,15 @@ import Testing
     #expect(latin1(try relay(["abc", "de"], .untilClose, writesChunks: false).output) == "abcde")
   }
 
+  @Test func whatPassesByItselfCounts() throws {
+    var relay = BodyRelay(
+      .length(5), writesChunks: false, keepsTrailers: false, trailerLimits: ordinaryLimits)
+    relay.passed(3)
+    #expect(relay.remainingLength == 2 && !relay.isComplete)
+    relay.passed(2)
+    #expect(relay.isComplete)
+  }
+
   @Test func theLengthToComeIsKnown() throws {
     var relay = BodyRelay(
       .length(5), writesChunks: false, keepsTrailers: false, trailerLimits: ordinaryLimits)

@@ -29,7 +29,8 @@ extension ClientConnection {
       watchForDeparture()
       return
     }
-    switch receiveToScratch() {
+    let pipe = exchange.splicesBody ? worker.pipes.take() : nil
+    switch pipe.map({ receiveBody(through: $0, exchange) }) ?? receiveToScratch() {
     case .piece(let piece):
       takeBody(piece)
       guard !isClosed, self.exchange === exchange else { return }

@@ -24,6 +24,8 @@ final class Exchange: Timed {
   var requestSent = 0
   /// Body bytes behind `request` that the upstream has not taken.
   @exclusivity(unchecked) var upload = ByteBuffer()
+  /// Body bytes behind `upload` that the upstream has not taken; nil when there are none. See `SplicedUpload`.
+  var pipe: SplicePipe?
   @exclusivity(unchecked) var requestBody = BodyRelay.none
   @exclusivity(unchecked) var responseBody = BodyRelay.none
   /// True once bytes of the body were sent that are not kept.
@@ -119,8 +121,11 @@ final class Exchange: Timed {
   /// True when more of the body may be read from the client: the upstream has taken what was read before.
   var wantsBody: Bool {
     guard state.request == .receiving, let upstream else { return false }
-    return upstream.takesBody && requestSent == request.count && upload.isEmpty
+    return upstream.takesBody && isAllSent
   }
+
+  /// True when the upstream's socket has taken all that was received of the request.
+  var isAllSent: Bool { requestSent == request.count && upload.isEmpty && pipe == nil }
 
   /// The upstream's socket took so many bytes of `request`.
   func requestSent(_ byteCount: Int) {
@@ -312,8 +317,7 @@ final class Exchange: Timed {
   /// The response was received to its end. `connectionPersists`: the upstream connection can take another request.
   func responseCompleted(connectionPersists: Bool) {
     let ending = state.responseCompleted(
-      upstreamPersists: connectionPersists, isAllSent: requestSent == request.count && upload.isEmpty,
-      keepsClient: keepsClient)
+      upstreamPersists: connectionPersists, isAllSent: isAllSent, keepsClient: keepsClient)
     if let connection = upstream {
       upstream = nil
       if ending.keepsUpstream { connection.keep() } else { connection.drop() }
@@ -395,6 +399,7 @@ final class Exchange: Timed {
     request.removeAllKeepingMemory()
     requestSent = 0
     upload.removeAll()
+    releasePipe()
     uploadBegan = false
     keepsClient = true
     endsWithConnection = false

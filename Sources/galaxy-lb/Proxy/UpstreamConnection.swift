@@ -160,6 +160,18 @@ final class UpstreamConnection: Channel {
       }
       exchange.upload.removeAll(leavingMemoryTo: &worker.spareMemory)
     }
+    if exchange.pipe == nil { requestTaken(exchange) } else { sendPipedBody() }
+  }
+
+  /// Sends what stands in the exchange's pipe, as far as it is taken. All before it was sent.
+  func sendPipedBody() {
+    guard let exchange, takesBody else { return }
+    // Until the socket takes no more: a part may be all that one call takes, and then nothing would tell when to go on.
+    while let pipe = exchange.pipe {
+      guard taken(pipe.drain(to: descriptor)) != nil else { return }
+      noteBodySent(exchange)
+      if pipe.count == 0 { exchange.releasePipe() }
+    }
     requestTaken(exchange)
   }
 
@@ -195,7 +207,11 @@ final class UpstreamConnection: Channel {
 
   /// How many bytes were taken; nil when none were, and what follows from that is done.
   private func transfer(_ bytes: UnsafeRawBufferPointer) -> Int? {
-    switch SystemCalls.send(descriptor, bytes) {
+    taken(SystemCalls.send(descriptor, bytes))
+  }
+
+  private func taken(_ result: Transfer) -> Int? {
+    switch result {
     case .bytes(let count): return count
     case .wouldBlock:
       awaitTaker()

@@ -45,6 +45,8 @@ final class Worker {
   @exclusivity(unchecked) var responseHead = ResponseHead()
   /// What short answers and pieces of bodies are gathered in.
   @exclusivity(unchecked) var spareMemory = SpareMemory()
+  /// What bodies are spliced through.
+  let pipes: PipePool
   private var clients: ContiguousArray<ClientConnection> = []
   @exclusivity(unchecked) private var spareExchanges: [Exchange] = []
   private var random: RequestIDGenerator
@@ -71,9 +73,13 @@ final class Worker {
     pools = site.pools.map { LocalPool($0, loop: loop, number: number, call: call) }
     scratch = .allocate(byteCount: Self.readSize + 2 * BodyRelay.slack, alignment: 64)
     random = RequestIDGenerator()
+    pipes = PipePool(loop: loop)
   }
 
-  deinit { scratch.deallocate() }
+  deinit {
+    loop.remove(pipes)
+    scratch.deallocate()
+  }
 
   /// Where a read goes: the middle of `scratch`.
   var readRange: Range<Int> { BodyRelay.slack..<BodyRelay.slack + Self.readSize }
