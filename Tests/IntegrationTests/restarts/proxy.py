@@ -5,6 +5,7 @@ import os
 import signal
 from pathlib import Path
 
+from harness.client import Client
 from harness.control import BINARY, Control
 from harness.proxies import GalaxyLB, Setup
 from harness.stream import eventually
@@ -23,6 +24,7 @@ class RestartedProxy(GalaxyLB):
         self.file = {"threads": 2, "timeouts": {"shutdown": "20s"}, "state_directory": f"{folder}/state"} | file
         self.prefix = list(prefix)
         self.binary = str(binary)
+        self.clients = []
         super().__init__(Setup([]), str(folder))
         self.control = Control(f"{folder}/control.sock")
 
@@ -36,6 +38,11 @@ class RestartedProxy(GalaxyLB):
     @property
     def state_directory(self):
         return Path(self.file["state_directory"])
+
+    def client(self):
+        """A connection that is closed when the test is over."""
+        self.clients.append(Client(self.address))
+        return self.clients[-1]
 
     def restart(self, **options):
         """Asks for a restart."""
@@ -86,6 +93,8 @@ class RestartedProxy(GalaxyLB):
 
     def finish(self):
         """Judges what it has left open, and ends it."""
+        for client in self.clients:
+            client.close()
         if self.program.alive():
             self.check_clean()
             self.stop()

@@ -11,12 +11,15 @@ was at its start. It looks for these files in FOLDER:
 | `NAME.mute` | what is started accepts connections, and never answers |
 | `NAME.old` | the version in it is answered, not that of the code |
 | `NAME.hold-stop` | it does not end, as if it had requests that take long |
-| `hold-requests` | requests to `/held` are not answered |
+| `hold-requests` | requests to `/held` are not answered, `/half-event` is in the middle of its second event |
 
 Like gunicorn it removes its socket first when it is told to end, and then lets requests end. Each POST is noted in
-FOLDER/executed.
+FOLDER/executed. `/events` and `/half-event` are endless streams of server-sent events, `/tunnel` is a WebSocket that
+sends short messages back.
 """
 
+import base64
+import hashlib
 import http.server
 import json
 import os
@@ -92,7 +95,49 @@ class Handler(http.server.BaseHTTPRequestHandler):
             time.sleep(600)
         if self.path == "/held":
             wait_while(f"{FOLDER}/hold-requests")
+        if self.path in ("/events", "/half-event"):
+            return self.stream()
+        if self.path == "/tunnel":
+            return self.echo_messages()
         self.respond(self.version if self.path.endswith("/api/version") else {"path": self.path, "service": NAME})
+
+    def stream(self):
+        """Events until the other side has enough."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        try:
+            self.chunk(b"data: first\n\n")
+            if self.path == "/half-event":
+                self.chunk(b"data: half")
+                wait_while(f"{FOLDER}/hold-requests")
+                self.chunk(b" and half\n\n")
+            while True:
+                self.chunk(b"data: more\n\n")
+                time.sleep(INTERVAL)
+        except OSError:
+            self.close_connection = True
+
+    def chunk(self, data):
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+
+    def echo_messages(self):
+        """A WebSocket (RFC 6455) with frames of less than 126 bytes."""
+        key = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+        self.send_response(101)
+        self.send_header("Upgrade", "websocket")
+        self.send_header("Connection", "Upgrade")
+        self.send_header("Sec-WebSocket-Accept", base64.b64encode(hashlib.sha1(key.encode()).digest()).decode())
+        self.end_headers()
+        self.connection.settimeout(None)
+        self.close_connection = True
+        while len(head := self.rfile.read(2)) == 2:
+            mask = self.rfile.read(4)
+            message = bytes(byte ^ mask[place % 4] for place, byte in enumerate(self.rfile.read(head[1] & 0x7F)))
+            self.wfile.write(bytes([head[0], len(message)]) + message)
+            if head[0] & 0x0F == 8:
+                return
 
     def post(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
