@@ -116,6 +116,7 @@ extension Span where Element == UInt8 {
     let length = lowercase.utf8CodeUnitCount
     guard range.count == length else { return false }
     let expected = lowercase.utf8Start
+    precondition(range.lowerBound >= 0 && range.upperBound <= count)
     guard length >= 8 else {
       for offset in 0..<length
       where ASCII.lowercased(self[range.lowerBound &+ offset]) != expected[offset] {
