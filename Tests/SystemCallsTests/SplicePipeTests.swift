@@ -3,14 +3,20 @@ import Testing
 
 @testable import SystemCalls
 
-@Suite struct SplicePipeTests {
-  /// Two connected sockets, each as both ends know it.
-  private func pair() throws -> (near: Descriptor, far: Descriptor) {
+/// Two connected sockets, each as both ends know it.
+private final class SocketPair {
+  let near: Descriptor
+  let far: Descriptor
+
+  init() throws {
     var ends: [Int32] = [-1, -1]
     try retryingInterrupts("socketpair") { socketpair(AF_UNIX, nonBlockingStream, 0, &ends) }
-    return (Descriptor(owning: ends[0]), Descriptor(owning: ends[1]))
+    near = Descriptor(owning: ends[0])
+    far = Descriptor(owning: ends[1])
   }
+}
 
+@Suite struct SplicePipeTests {
   private func send(_ text: String, to socket: borrowing Descriptor) {
     let bytes = Array(text.utf8)
     #expect(bytes.withUnsafeBytes { SystemCalls.send(socket.number, $0) } == .bytes(bytes.count))
@@ -26,7 +32,7 @@ import Testing
 
   @Test func noMoreMovesThanWasAskedFor() throws {
     let pipe = try #require(SplicePipe(capacity: 65_536, atLeast: 65_536))
-    let (from, to) = (try pair(), try pair())
+    let (from, to) = (try SocketPair(), try SocketPair())
     #expect(pipe.fill(from: from.near.number, atMost: 10) == .wouldBlock)
     send("body" + "next request", to: from.far)
     #expect(pipe.fill(from: from.near.number, atMost: 4) == .bytes(4))
@@ -39,7 +45,7 @@ import Testing
 
   @Test func whatTheSocketDoesNotTakeStays() throws {
     let pipe = try #require(SplicePipe(capacity: 65_536, atLeast: 65_536))
-    let (from, to) = (try pair(), try pair())
+    let (from, to) = (try SocketPair(), try SocketPair())
     send("late", to: from.far)
     #expect(pipe.fill(from: from.near.number, atMost: 64) == .bytes(4))
     let filler = [UInt8](repeating: 0, count: 65_536)
@@ -55,7 +61,7 @@ import Testing
   @Test func endsAndFailuresAreTold() throws {
     signal(SIGPIPE, SIG_IGN)
     let pipe = try #require(SplicePipe(capacity: 65_536, atLeast: 65_536))
-    let (from, to) = (try pair(), try pair())
+    let (from, to) = (try SocketPair(), try SocketPair())
     send("x", to: from.far)
     endSending(from.far.number)
     #expect(pipe.fill(from: from.near.number, atMost: 64) == .bytes(1))
