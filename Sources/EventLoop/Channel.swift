@@ -26,15 +26,15 @@ public struct Readiness: OptionSet, Sendable {
 open class Channel: Timed {
   public unowned(unsafe) let loop: EventLoop
   /// -1 once closed.
-  public final var descriptor: Int32 { number }
-  public final var readiness: Readiness {
+  @inlinable public final var descriptor: Int32 { number }
+  @inlinable public final var readiness: Readiness {
     get { known }
     set { known = newValue }
   }
   // Stored under other names, because other modules would check accesses to stored properties: see "Ownership" in
   // docs/architecture.md.
-  @exclusivity(unchecked) private final var number: Int32
-  @exclusivity(unchecked) private final var known: Readiness = []
+  @exclusivity(unchecked) @usableFromInline final var number: Int32
+  @exclusivity(unchecked) @usableFromInline final var known: Readiness = []
   /// Bit n is set while this stands in the queue of phase n.
   final var queuedPhases: UInt8 = 0
 
@@ -57,7 +57,7 @@ open class Channel: Timed {
     writeEvent?.deallocate()
   }
 
-  public final var isClosed: Bool { descriptor < 0 }
+  @inlinable public final var isClosed: Bool { descriptor < 0 }
 
   /// Starts to watch for input and for the peer's end. What is there already is reported in the next turn.
   public final func open() {

@@ -20,10 +20,10 @@ public enum Phase: UInt8, CaseIterable, Sendable {
 public final class EventLoop {
   let base: OpaquePointer
   /// Nanoseconds of CLOCK_MONOTONIC at the beginning of this turn.
-  public var nowNanoseconds: Int64 { turnBeganAt }
+  @inlinable public var nowNanoseconds: Int64 { turnBeganAt }
 
   // Nothing in these calls back while it is changed: see "Ownership" in docs/architecture.md.
-  @exclusivity(unchecked) private var turnBeganAt: Int64 = 0
+  @exclusivity(unchecked) @usableFromInline var turnBeganAt: Int64 = 0
   @exclusivity(unchecked)
   private var queues = [ContiguousArray<Channel>](repeating: [], count: Phase.allCases.count)
   @exclusivity(unchecked) private var running = ContiguousArray<Channel>()
@@ -75,7 +75,7 @@ public final class EventLoop {
   }
 
   /// Milliseconds of CLOCK_MONOTONIC at the beginning of this turn: the clock of deadlines.
-  public var now: Int64 { turnBeganAt / 1_000_000 }
+  @inlinable public var now: Int64 { turnBeganAt / 1_000_000 }
 
   /// Runs until `stop`.
   public func run() {
