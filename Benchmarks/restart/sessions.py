@@ -132,6 +132,8 @@ class WebSocket:
                 if first & 0x0F == 0x8:
                     writer.write(frame(0x8, payload[:2]))
                     return f"Close {int.from_bytes(payload[:2])}"
+                if first & 0x0F == 0x9:
+                    writer.write(frame(0xA, payload))
                 self.messages += first & 0x0F == 0x1
         except (asyncio.IncompleteReadError, ConnectionError):
             return "without a Close frame"
