@@ -83,7 +83,10 @@ struct ServiceOrder: Sendable {
       try perform(step, driver, within: limit, post)
       if step == .stop { try awaitStop(driver, within: limit) }
     }
-    let before = try driver.inspect(target, within: limit.atMost(Self.lookTime))
+    let isStopped = last == .start
+    let before =
+      try isStopped
+      ? lookPatiently(driver, within: limit) : driver.inspect(target, within: limit.atMost(Self.lookTime))
     do throws(ProcessManagerError) {
       try perform(last, driver, within: limit, post)
     } catch {
@@ -106,7 +109,7 @@ struct ServiceOrder: Sendable {
     throws(ProcessManagerError)
   {
     while true {
-      let status = try driver.inspect(target, within: limit.atMost(Self.lookTime))
+      let status = try lookPatiently(driver, within: limit)
       switch status.state {
       case .stopped, .fatal, .missing, .unobservable: return
       case .starting, .running, .stopping, .failing: break
@@ -115,6 +118,20 @@ struct ServiceOrder: Sendable {
         throw ProcessManagerError(
           .timedOut, "\(target.unit) was told to stop and did not: \(status.description)",
           advice: "look at its log; its process manager kills it when its stop time-out has passed")
+      }
+    }
+  }
+
+  /// A look that is repeated while the process manager does not answer: what it was told to stop has to be started.
+  private func lookPatiently(_ driver: any ProcessManagerDriver, within limit: WaitLimit)
+    throws(ProcessManagerError) -> UnitStatus
+  {
+    while true {
+      do throws(ProcessManagerError) {
+        return try driver.inspect(target, within: limit.atMost(Self.lookTime))
+      } catch {
+        let mayAnswer = error.kind == .timedOut || error.kind == .unreachable
+        guard mayAnswer, rest(Self.lookInterval, within: limit) else { throw error }
       }
     }
   }
