@@ -13,7 +13,8 @@ from restarts.load import Load
 from restarts.proxy import RULES, RestartedProxy
 from restarts.watching import fates_of, upstreams_of
 
-pytestmark = [pytest.mark.galaxy_lb, pytest.mark.timeout(180)]
+# The sanitizers see the same code in the other tests of restarts.
+pytestmark = [pytest.mark.galaxy_lb, pytest.mark.slow, pytest.mark.timeout(180)]
 
 # gunicorn's sockets, relative to the root of Galaxy.
 G0, G1, G2 = (f"unix:database/g{number}.sock" for number in range(3))
