@@ -70,9 +70,6 @@ final class PoolRun {
     }
   }
 
-  /// True while something of it still runs on another thread.
-  var isWorking: Bool { work.isRunning }
-
   /// Begins, notices what has happened, and does what is due. To be called every 20 ms or so until there is an outcome.
   func look(now: Int64) {
     guard outcome == nil else { return }

@@ -15,8 +15,9 @@ public final class RestartRun {
   private let tell: (News) -> Void
   private let plans: [RestartPlan]
   private var stage = Stage.rehearsing
-  /// By pool; first the rehearsals, then the restarts that were begun.
+  /// By pool.
   private var rehearsals: [PoolRun] = []
+  /// By pool, those that were begun; the last one goes on.
   private var runs: [PoolRun] = []
   private let hookWork = BackgroundWork<RestartReport.Hook>()
   private var hookCancellation: Cancellation?
@@ -29,7 +30,7 @@ public final class RestartRun {
     case rehearsing
     case before
     case restarting
-    /// After the restart, with how it ended.
+    /// The hooks, when all is restarted, or when it has halted.
     case after
     case onHalt(message: String, problems: [String])
   }
@@ -198,7 +199,7 @@ public final class RestartRun {
       finish(.rehearsed, "nothing speaks against the restart")
     } else if let command = hooks.before {
       stage = .before
-      begin(.before, command, reason: nil, now)
+      begin(.before, command, reason: nil)
     } else {
       stage = .restarting
       restart(now)
@@ -226,20 +227,20 @@ public final class RestartRun {
     switch outcome.result {
     case .completed where runs.count < subjects.count && !isAborted: restartNext(now)
     case .completed where runs.count < subjects.count: finish(.aborted, "aborted after pool \(name)")
-    case .completed, .rehearsed: completed(now)
+    case .completed, .rehearsed: completed()
     case .stopped(.aborted): finish(.aborted, "aborted; what was not restarted serves as before")
     case .stopped(.halted(let reason)):
-      halt("\(name): \(run.machine.plan.describe(reason))", [], now)
+      halt("\(name): \(run.machine.plan.describe(reason))", [])
     case .refused where runs.count == 1:
       finish(.refused, "preflight found problems, nothing was touched", Self.problems(run))
-    case .refused: halt("\(name) was not restarted", Self.problems(run), now)
+    case .refused: halt("\(name) was not restarted", Self.problems(run))
     }
   }
 
-  private func completed(_ now: Int64) {
+  private func completed() {
     guard let command = hooks.after else { return finish(.completed, completedMessage) }
     stage = .after
-    begin(.after, command, reason: nil, now)
+    begin(.after, command, reason: nil)
   }
 
   private var completedMessage: String {
@@ -247,15 +248,15 @@ public final class RestartRun {
     return count == 1 ? "1 upstream was restarted" : "all \(count) upstreams were restarted"
   }
 
-  private func halt(_ message: String, _ problems: [String], _ now: Int64) {
+  private func halt(_ message: String, _ problems: [String]) {
     guard let command = hooks.onHalt else { return finish(.halted, message, problems) }
     stage = .onHalt(message: message, problems: problems)
-    begin(.onHalt, command, reason: message, now)
+    begin(.onHalt, command, reason: message)
   }
 
   // MARK: Hooks
 
-  private func begin(_ hook: RestartHook, _ command: RestartCommand, reason: String?, _ now: Int64) {
+  private func begin(_ hook: RestartHook, _ command: RestartCommand, reason: String?) {
     let command = HookCommand(
       hook: hook, command: command, pools: subjects.map(\.pool), reason: reason, timeout: hooks.timeout)
     do throws(SystemError) {

@@ -228,14 +228,10 @@ final class GracefulRestart: Timed {
 
   // MARK: The end
 
-  private func document(_ report: RestartReport, _ current: Current) -> RestartReportDocument {
-    RestartReportDocument(report: report, began: current.began, ended: .now())
-  }
-
   private func keep(_ report: RestartReport) {
     guard let current else { return }
     remember(report)
-    let document = document(report, current)
+    let document = RestartReportDocument(report: report, began: current.began, ended: .now())
     let json = document.json
     lastReport = json
     guard let folder = plane.site.settings.stateDirectory.map(ReportFolder.init) else {

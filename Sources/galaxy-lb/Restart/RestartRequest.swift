@@ -11,8 +11,6 @@ struct RestartRequest: Equatable, Sendable {
   var allowsVersionSkew = false
   var isDryRun = false
 
-  init() {}
-
   init(_ body: ControlBody) throws(ControlFailure) {
     try body.expectOnly(["only", "max_unavailable", "start_if_stopped", "allow_version_skew", "dry_run"])
     only = try body.texts("only")
