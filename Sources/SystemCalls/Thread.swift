@@ -31,6 +31,14 @@ public struct Thread: ~Copyable {
     pthread_detach(handle)
   }
 
+  /// Lets no signal reach the calling thread any more (pthread_sigmask(3)). A thread that has done its work and is about
+  /// to end the process calls it, so that a signal which comes late doesn't change the exit status.
+  public static func blockSignals() {
+    var all = sigset_t()
+    sigfillset(&all)
+    pthread_sigmask(SIG_SETMASK, &all, nil)
+  }
+
   fileprivate final class Start: Sendable {
     let body: @Sendable () -> Void
     init(_ body: @escaping @Sendable () -> Void) { self.body = body }

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -213,3 +214,14 @@ def test_second_signal_ends_at_once(start):
     wire.program.send_signal(signal.SIGTERM)
     wire.program.child.wait(10)
     gate.set()
+
+
+@pytest.mark.galaxy_lb
+def test_signals_at_the_very_end_change_nothing(start):
+    """What was stopped in order has stopped in order, also for whoever sends SIGTERM until it is gone."""
+    wire = start()
+    deadline = time.monotonic() + 15
+    while wire.program.child.poll() is None and time.monotonic() < deadline:
+        wire.program.send_signal(signal.SIGTERM)
+        time.sleep(0.0002)
+    assert wire.program.child.wait(1) == 0

@@ -342,19 +342,16 @@ def test_attaching(control):
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("arguments", [(), ("--json",)])
 def test_detaching(control, on_pipe, number, status, arguments):
-    left = threading.Event()
-
     def script(stream):
         begin(stream)
         stream.wait_until_left()
-        left.set()
 
     control.play(script)
     program = on_pipe(*arguments)
     program.stdout.readline()
     program.send_signal(number)
     _, complaint = program.communicate(timeout=PATIENCE)
-    assert program.returncode == status and left.wait(PATIENCE)
+    assert program.returncode == status and control.left.wait(PATIENCE)
     assert "detached; the restart goes on" in complaint
     assert f"'galaxy-lb --control {control.path} --graceful' attaches to it" in complaint
     assert f"'galaxy-lb --control {control.path} --abort' stops it" in complaint
@@ -467,19 +464,16 @@ def test_the_view_is_drawn_in_place(control, on_terminal):
 
 
 def test_ctrl_c_detaches(control, on_terminal):
-    left = threading.Event()
-
     def script(stream):
         begin(stream)
         phase(stream, "gunicorn0", "draining", in_flight=3)
         stream.wait_until_left()
-        left.set()
 
     control.play(script)
     program = on_terminal()
     program.wait_for_text("3 in flight")
     program.type("\x03")
-    assert program.wait() == 130 and left.wait(PATIENCE)
+    assert program.wait() == 130 and control.left.wait(PATIENCE)
     shown = program.screen.text()
     assert "\ngalaxy-lb: detached; the restart goes on: " in shown and "^C" not in shown
     assert "main/gunicorn0  draining" in shown, "the last state stays"

@@ -92,6 +92,8 @@ final class Service {
     for worker in workers { worker.join() }
     accessLog.finish()
     for path in ownPaths { unlink(path) }
+    // The handlers go with the loop, and the default of a second SIGTERM would turn an orderly end into a death.
+    Thread.blockSignals()
     log.notice("stopped")
     return isStopping ? 0 : 1
   }

@@ -29,6 +29,7 @@ class Stream:
         # A client that leaves with lines unread resets its connection.
         with contextlib.suppress(ConnectionResetError):
             assert self.handler.connection.recv(1) == b"", "the client has sent more"
+        self.handler.server.control.left.set()
 
     def cut(self):
         """Ends the connection where it is, as a proxy does that is killed."""
@@ -87,8 +88,8 @@ class ScriptedControl:
     """Listens on a unix socket until it is closed.
 
     `answers` says what comes back, by method and target: a status and a document, or a function that is given the
-    `Stream` of an answer of status 200. `requests` is what was asked. `left` is set when a client went away while it
-    was written to.
+    `Stream` of an answer of status 200. `requests` is what was asked. `left` is set when a client went away, be it
+    while it was written to or while `Stream.wait_until_left` waited for that.
     """
 
     def __init__(self, folder, upstreams=("main/gunicorn0", "main/gunicorn1")):
