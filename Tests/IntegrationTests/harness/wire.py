@@ -125,7 +125,7 @@ class Wire:
         A sanitizer keeps freed memory aside, so that its build is not measured.
         """
         grown = self.program.resident() - before
-        assert grown < bound or self.program.sanitized, f"{grown} bytes more, {bound} allowed"
+        assert grown < bound or self.program.sanitizers, f"{grown} bytes more, {bound} allowed"
 
     def finish(self):
         """Leaves nothing open, and judges what the proxy did meanwhile."""
