@@ -49,6 +49,22 @@ static inline int clinux_peer_credentials_of(int socket, struct clinux_peer_cred
   return getsockopt(socket, SOL_SOCKET, clinux_SO_PEERCRED, credentials, &length);
 }
 
+// What of a socket's send buffer is used, and how large it is, as the kernel counts them (SO_MEMINFO of socket(7),
+// <linux/sock_diag.h>).
+struct clinux_send_buffer {
+  uint32_t size;
+  uint32_t used;
+};
+
+static inline int clinux_send_buffer_of(int socket, struct clinux_send_buffer *buffer) {
+  uint32_t values[9] = {0};
+  socklen_t length = sizeof values;
+  if (getsockopt(socket, SOL_SOCKET, 55 /* SO_MEMINFO */, values, &length) < 0) return -1;
+  buffer->size = values[3 /* SK_MEMINFO_SNDBUF */];
+  buffer->used = values[5 /* SK_MEMINFO_WMEM_QUEUED */];
+  return 0;
+}
+
 // environ(7), which Swift 6 refuses as mutable global state. Nobody may change the environment meanwhile.
 extern char **environ;
 static inline char **clinux_environment(void) { return environ; }

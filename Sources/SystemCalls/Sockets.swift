@@ -98,6 +98,13 @@ public func pendingError(of socket: Int32) -> Int32 {
   return code
 }
 
+/// About how many bytes a TCP socket would take now; nil where the kernel doesn't say (SO_MEMINFO, Linux 4.12).
+public func sendRoom(of socket: Int32) -> Int? {
+  var buffer = clinux_send_buffer()
+  guard clinux_send_buffer_of(socket, &buffer) == 0 else { return nil }
+  return max(0, Int(buffer.size) - Int(buffer.used))
+}
+
 /// setsockopt(2) with an integer. For options whose failure changes nothing that a user sees.
 public func setOption(_ socket: Int32, _ level: Int32, _ option: Int32, _ value: Int32) {
   var value = value

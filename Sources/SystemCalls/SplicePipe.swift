@@ -45,6 +45,21 @@ public final class SplicePipe {
     return result
   }
 
+  /// Takes out what it holds, at most as much as fits, and says how many bytes that were.
+  public func read(into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    var position = 0
+    while count > 0, position < buffer.count {
+      let wanted = min(count, buffer.count - position)
+      let taken = Glibc.read(output.number, buffer.baseAddress! + position, wanted)
+      // Nothing else can fail, nor can bytes be missing that were counted.
+      precondition(taken > 0 || errno == EINTR, "a pipe holds what was counted")
+      guard taken > 0 else { continue }
+      position += taken
+      count -= taken
+    }
+    return position
+  }
+
   private static func move(from: Int32, to: Int32, _ byteCount: Int) -> Transfer {
     while true {
       let moved = splice(from, nil, to, nil, byteCount, UInt32(clinux_SPLICE_F_NONBLOCK))

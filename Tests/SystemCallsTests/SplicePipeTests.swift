@@ -58,6 +58,18 @@ private final class SocketPair {
     #expect(received(to.far) == "late")
   }
 
+  @Test func whatItHoldsCanBeTakenOut() throws {
+    let pipe = try #require(SplicePipe(capacity: 65_536, atLeast: 65_536))
+    let from = try SocketPair()
+    send("abcdef", to: from.far)
+    #expect(pipe.fill(from: from.near.number, atMost: 64) == .bytes(6))
+    var buffer = [UInt8](repeating: 0, count: 4)
+    #expect(buffer.withUnsafeMutableBytes { pipe.read(into: $0) } == 4)
+    #expect(buffer.elementsEqual("abcd".utf8) && pipe.count == 2)
+    #expect(buffer.withUnsafeMutableBytes { pipe.read(into: $0) } == 2)
+    #expect(buffer.prefix(2).elementsEqual("ef".utf8) && pipe.count == 0)
+  }
+
   @Test func endsAndFailuresAreTold() throws {
     signal(SIGPIPE, SIG_IGN)
     let pipe = try #require(SplicePipe(capacity: 65_536, atLeast: 65_536))

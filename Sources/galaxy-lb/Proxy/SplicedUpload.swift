@@ -3,8 +3,7 @@ import HTTP1
 import SystemCalls
 
 /// A request's body of known length goes from the client's socket through a pipe into the upstream's, and is never
-/// copied to user space (splice(2)). What came with the head, and what is left when little is, are copied; so is a piece
-/// for which there is no pipe.
+/// copied to user space (splice(2)). What came with the head is copied, and so is a piece for which there is no pipe.
 extension ClientConnection {
   /// Moves what has come of the body on to the upstream, which has taken everything before it. Nothing of it is in
   /// `scratch`.
@@ -27,12 +26,12 @@ extension ClientConnection {
 extension Exchange {
   /// Whether what comes next of the body is worth a pipe. What may turn out to be a tunnel's is not HTTP any more then.
   var splicesBody: Bool {
-    guard let remaining = requestBody.remainingLength else { return false }
-    return remaining >= Self.leastSpliced && !state.asksForWebSocket
+    guard let remaining = requestBody.remainingLength, !state.asksForWebSocket else { return false }
+    return isUploadSpliced || remaining >= Self.leastSpliced
   }
 
-  /// Bytes; for fewer the calls cost as much as copying.
-  private static let leastSpliced: Int64 = 65_536
+  /// Bytes; copying fewer costs as little (measured with 96 KiB: 1.0 to 1.3 of copying; with 256 KiB: 0.5 to 0.85).
+  private static let leastSpliced: Int64 = 128 * 1024
 
   /// A piece of the body, whose frame is the same on both sides.
   func bodyArrived(in pipe: SplicePipe) {
@@ -40,6 +39,7 @@ extension Exchange {
     requestBody.passed(pipe.count)
     state.bodyReceived(isComplete: requestBody.isComplete)
     self.pipe = pipe
+    isUploadSpliced = true
     upstream?.sendPipedBody()
   }
 

@@ -34,6 +34,10 @@ final class UpstreamConnection: Channel {
   /// Set while the response is an event stream.
   @exclusivity(unchecked) private var eventStream: EventStreamBoundary?
   private var responsePersists = false
+  /// The last read brought much, and the next one may, too.
+  private var isBulk = false
+  /// Bytes; what is less is kept without harm when the client does not take it.
+  private static let bulk = 16 * 1024
 
   init(
     _ worker: Worker, _ pool: LocalPool, _ upstream: Upstream, owning descriptor: Int32, isConnecting: Bool
@@ -268,14 +272,29 @@ final class UpstreamConnection: Channel {
     }
     guard let exchange, stage != .connecting else { return }
     // Back-pressure: nothing is read for a client that has not taken what was read before.
-    guard exchange.client.outbound.count < ClientConnection.gatheredPiece else {
+    guard !exchange.isClientBlocked, exchange.client.outbound.count < ClientConnection.gatheredPiece else {
       loop.clearDeadline(of: self)
       return
     }
-    switch receive(into: worker.readRoom) {
-    case .bytes(let count):
+    if stage == .body, eventStream == nil, exchange.splicesResponse, let pipe = worker.pipes.take() {
+      receiveBody(through: pipe, exchange)
+      worker.pipes.giveBack(pipe)
+      return
+    }
+    let room = readRoom(for: exchange)
+    let result = receive(into: room)
+    if case .bytes(let count) = result {
+      isBulk = count >= min(room.count, Self.bulk)
       if sendingFailed { readiness.insert(.readable) }
       take(worker.readRange.lowerBound..<worker.readRange.lowerBound + count, exchange)
+    }
+    received(result, exchange)
+  }
+
+  /// What follows a read whose bytes, if there were any, were taken.
+  private func received(_ result: Transfer, _ exchange: Exchange) {
+    switch result {
+    case .bytes:
       if self.exchange != nil, !isClosed, readiness.contains(.readable) {
         loop.enqueue(self, for: .receiveResponses)
       }
@@ -284,6 +303,29 @@ final class UpstreamConnection: Channel {
     case .end: peerEnded(exchange, isReset: false)
     case .failed: peerEnded(exchange, isReset: true)
     }
+  }
+
+  /// Moves a piece of the body on to a slow client, and leaves the pipe empty. For the length see `readRoom`.
+  private func receiveBody(through pipe: SplicePipe, _ exchange: Exchange) {
+    let remaining = Int(clamping: exchange.responseBody.remainingLength ?? 0)
+    let room = (sendRoom(of: exchange.client.descriptor) ?? 0) + ClientConnection.gatheredPiece
+    let result = receive(into: pipe, atMost: min(remaining, room, pipe.capacity))
+    if case .bytes(let count) = result {
+      loop.setDeadline(of: self, in: timeouts.response)
+      exchange.responseBody.passed(count)
+      exchange.forward(pipe)
+      if self.exchange === exchange, exchange.responseBody.isComplete { complete(exchange, strayBytes: 0) }
+    }
+    received(result, exchange)
+  }
+
+  /// Where to read to. In the middle of a large body that is little more than the client takes now: what it does not
+  /// take would have to be kept here, and is better kept in the upstream's socket. A little more, because only a socket
+  /// that was full tells when it takes more.
+  private func readRoom(for exchange: Exchange) -> UnsafeMutableRawBufferPointer {
+    let all = worker.readRoom
+    guard isBulk, stage == .body, let room = sendRoom(of: exchange.client.descriptor) else { return all }
+    return UnsafeMutableRawBufferPointer(rebasing: all.prefix(room + ClientConnection.gatheredPiece))
   }
 
   private func receiveWhileIdle() {
