@@ -30,21 +30,6 @@ extension ClientConnection {
     }
   }
 
-  /// Sends what stands in a pipe, while nothing is queued. What the client does not take is queued, so that the pipe is
-  /// empty after.
-  func send(_ pipe: SplicePipe) {
-    while !isClosed, pipe.count > 0 {
-      switch pipe.drain(to: descriptor) {
-      case .bytes: break
-      case .wouldBlock:
-        outbound.commit(pipe.read(into: outbound.reserve(pipe.count)))
-        awaitTaker()
-        return
-      case .end, .failed: close(.clientLeft)
-      }
-    }
-  }
-
   /// Sends what is queued; when all is taken, goes on with what waited for that.
   func flush() {
     if !outbound.isEmpty {
@@ -67,7 +52,7 @@ extension ClientConnection {
     outputTaken()
   }
 
-  private func awaitTaker() {
+  func awaitTaker() {
     readiness.remove(.writable)
     watchWrites()
     exchange?.clientBlocked()

@@ -57,6 +57,8 @@ final class ClientConnection: Channel {
   var ending: Ending?
   /// The client sends no more into its tunnel.
   var clientEndedTunnel = false
+  /// It was slow to take what it was sent before; see `SplicedDownload`.
+  var isSlow = false
   /// The rest of a request body that is dropped.
   var discardedBody = BodyRelay.none
 

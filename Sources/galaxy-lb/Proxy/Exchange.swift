@@ -40,9 +40,7 @@ final class Exchange: Timed {
   /// A tunnel is to be closed.
   var closesTunnel = false
   /// When the client's socket was found full, in milliseconds of the loop's clock.
-  private var blockedAt: Int64?
-  /// It took its time then.
-  private var isClientSlow = false
+  var blockedAt: Int64?
   private var keepsClient = true
   /// The response goes to the client until the connection ends: only a reset can tell it that something is missing.
   private var endsWithConnection = false
@@ -310,12 +308,6 @@ final class Exchange: Timed {
     client.send(bytes)
   }
 
-  /// The same with a piece that stands in a pipe, which is empty after.
-  func forward(_ pipe: SplicePipe) {
-    record.bytesSent += Int64(pipe.count)
-    client.send(pipe)
-  }
-
   /// The trailers of a response, behind the last chunk's size line.
   func forwardTrailers(_ trailers: ChunkedDecoder) {
     let before = client.outbound.count
@@ -352,33 +344,11 @@ final class Exchange: Timed {
 
   /// The client has taken all that was queued: more may be received for it.
   func clientTookOutput() {
-    if let blockedAt {
-      isClientSlow = worker.loop.now - blockedAt >= Self.slowness
-      self.blockedAt = nil
-    }
+    noteClientTookOutput()
     if let upstream, upstream.readiness.contains(.readable) {
       worker.loop.enqueue(upstream, for: .receiveResponses)
     }
   }
-
-  /// The client's socket takes no more for now.
-  func clientBlocked() {
-    if blockedAt == nil { blockedAt = worker.loop.now }
-  }
-
-  /// True while the client has not taken all that it was sent.
-  var isClientBlocked: Bool { blockedAt != nil }
-
-  /// Whether what comes next of the response's body is worth a pipe. What a client takes at once is cheaper copied: it is
-  /// in the processor's caches still, and the kernel copies a part of it anyway.
-  var splicesResponse: Bool {
-    isClientSlow && client.outbound.isEmpty && responseBody.remainingLength ?? 0 >= Self.leastSplicedResponse
-  }
-
-  /// Bytes.
-  private static let leastSplicedResponse: Int64 = 32 * 1024
-  /// Milliseconds.
-  private static let slowness: Int64 = 10
 
   // MARK: The end
 
@@ -438,7 +408,6 @@ final class Exchange: Timed {
     isUploadSpliced = false
     uploadBegan = false
     blockedAt = nil
-    isClientSlow = false
     keepsClient = true
     endsWithConnection = false
     placement = Placement()
