@@ -65,6 +65,9 @@ static inline int clinux_send_buffer_of(int socket, struct clinux_send_buffer *b
   return 0;
 }
 
+// The bytes that stand in a socket unread (FIONREAD, ioctl_tty(2), SIOCINQ of tcp(7)).
+static inline int clinux_unread_bytes_of(int socket, int *count) { return ioctl(socket, FIONREAD, count); }
+
 // environ(7), which Swift 6 refuses as mutable global state. Nobody may change the environment meanwhile.
 extern char **environ;
 static inline char **clinux_environment(void) { return environ; }

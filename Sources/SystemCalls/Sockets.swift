@@ -105,6 +105,12 @@ public func sendRoom(of socket: Int32) -> Int? {
   return max(0, Int(buffer.size) - Int(buffer.used))
 }
 
+/// True when bytes stand in the socket that nobody has read; its peer's end is none.
+public func hasInput(_ socket: Int32) -> Bool {
+  var count: Int32 = 0
+  return clinux_unread_bytes_of(socket, &count) == 0 && count > 0
+}
+
 /// setsockopt(2) with an integer. For options whose failure changes nothing that a user sees.
 public func setOption(_ socket: Int32, _ level: Int32, _ option: Int32, _ value: Int32) {
   var value = value

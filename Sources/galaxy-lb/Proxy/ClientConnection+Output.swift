@@ -33,7 +33,7 @@ extension ClientConnection {
   /// Sends what is queued; when all is taken, goes on with what waited for that.
   func flush() {
     if !outbound.isEmpty {
-      switch SystemCalls.send(descriptor, outbound.bytes) {
+      switch SystemCalls.send(descriptor, outbound.bytes, more: closesAfterOutput) {
       case .bytes(let count):
         guard count == outbound.count else {
           outbound.consume(count)
@@ -50,6 +50,12 @@ extension ClientConnection {
       }
     }
     outputTaken()
+  }
+
+  /// The end of the connection follows the queued output at once, and may ride on its last segment: close(2) sends what
+  /// MSG_MORE has held back.
+  private var closesAfterOutput: Bool {
+    if case .close = ending { !mayHaveInput } else { false }
   }
 
   func awaitTaker() {
@@ -127,7 +133,8 @@ extension ClientConnection {
   /// Ends the connection so that the client gets all that was sent. While unread input stands in the socket, close(2)
   /// would send a reset, which destroys what the client has not read yet (RFC 9112 9.6).
   private func closeGracefully() {
-    guard readiness.contains(.readable) || !inbound.isEmpty else {
+    // The last look is for what has come in this turn.
+    guard mayHaveInput || hasInput(descriptor) else {
       close(nil)
       return
     }
@@ -138,6 +145,8 @@ extension ClientConnection {
     waitFor(.lingering)
     loop.enqueue(self, for: .receiveRequests)
   }
+
+  private var mayHaveInput: Bool { readiness.contains(.readable) || !inbound.isEmpty }
 
   /// The proxy is about to stop: closes the connection if no request is under way or about to come, and ends what would
   /// not end by itself.
