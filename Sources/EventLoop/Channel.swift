@@ -24,7 +24,7 @@ public struct Readiness: OptionSet, Sendable {
 /// The loop holds a reference from `open` to the end of the turn in which `close` is called, so that no callback
 /// or queue can meet an object that is gone; while it does not run, only to `close` itself.
 open class Channel: Timed {
-  public unowned(unsafe) let loop: EventLoop
+  public let loop: EventLoop
   /// -1 once closed.
   @inlinable public final var descriptor: Int32 { number }
   @inlinable public final var readiness: Readiness {

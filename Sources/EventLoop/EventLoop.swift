@@ -24,9 +24,10 @@ public final class EventLoop {
 
   // Nothing in these calls back while it is changed: see "Ownership" in docs/architecture.md.
   @exclusivity(unchecked) @usableFromInline var turnBeganAt: Int64 = 0
+  // What is queued is retained by hand: once when it is queued, and not again when its turn comes.
   @exclusivity(unchecked)
-  private var queues = [ContiguousArray<Channel>](repeating: [], count: Phase.allCases.count)
-  @exclusivity(unchecked) private var running = ContiguousArray<Channel>()
+  private var queues = [ContiguousArray<Unmanaged<Channel>>](repeating: [], count: Phase.allCases.count)
+  @exclusivity(unchecked) private var running = ContiguousArray<Unmanaged<Channel>>()
   @exclusivity(unchecked) private var graveyard: [Unmanaged<Channel>] = []
   @exclusivity(unchecked) private var wheel: DeadlineWheel
   private var due: [Timed] = []
@@ -99,7 +100,7 @@ public final class EventLoop {
     let bit: UInt8 = 1 << phase.rawValue
     guard channel.queuedPhases & bit == 0, !channel.isClosed else { return }
     channel.queuedPhases |= bit
-    queues[Int(phase.rawValue)].append(channel)
+    queues[Int(phase.rawValue)].append(.passRetained(channel))
     if !isTurnScheduled { scheduleTurn() }
   }
 
@@ -121,9 +122,13 @@ public final class EventLoop {
       let bit: UInt8 = 1 << phase.rawValue
       guard !queues[index].isEmpty else { continue }
       swap(&running, &queues[index])
-      for channel in running where channel.queuedPhases & bit != 0 {
-        channel.queuedPhases &= ~bit
-        channel.run(phase)
+      for reference in running {
+        reference._withUnsafeGuaranteedRef { channel in
+          guard channel.queuedPhases & bit != 0 else { return }
+          channel.queuedPhases &= ~bit
+          channel.run(phase)
+        }
+        reference.release()
       }
       running.removeAll(keepingCapacity: true)
     }
@@ -148,7 +153,14 @@ public final class EventLoop {
     if isRunning {
       beginTurn()
     } else {
-      for phase in queues.indices { queues[phase].removeAll { $0.isClosed } }
+      for phase in queues.indices {
+        queues[phase].removeAll { reference in
+          let isClosed = reference._withUnsafeGuaranteedRef { $0.isClosed }
+          if isClosed { reference.release() }
+          return isClosed
+        }
+      }
+      toBeChecked.removeAll { $0.isClosed }
       releaseClosedChannels()
     }
   }

@@ -40,7 +40,7 @@ final class ClientConnection: Channel {
     case tunnel
   }
 
-  unowned(unsafe) let worker: Worker
+  let worker: Worker
   let peer: Peer
   /// The index in the worker's list.
   var place = 0

@@ -8,7 +8,7 @@ import UpstreamPool
 /// `ExchangeState` decides. It is used again for other requests of the same worker, so that a request in the steady
 /// state needs no new memory.
 final class Exchange: Timed {
-  unowned(unsafe) let worker: Worker
+  let worker: Worker
   unowned(unsafe) var client: ClientConnection!
   /// The connection that it is sent on; nil before one was chosen, between attempts, and after the response.
   var upstream: UpstreamConnection?

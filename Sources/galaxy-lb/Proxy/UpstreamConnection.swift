@@ -16,7 +16,7 @@ final class UpstreamConnection: Channel {
     case idle
   }
 
-  unowned(unsafe) let worker: Worker
+  let worker: Worker
   let pool: LocalPool
   let upstream: Upstream
   private var stage: Stage

@@ -210,9 +210,11 @@ final class Worker {
     if clients.isEmpty { done() }
   }
 
-  /// Ends everything at once.
+  /// Ends everything at once. The worker serves nobody after.
   func cutAll() {
     for client in clients.reversed() { client.stop() }
+    // They refer to the worker, which would live for ever.
+    spareExchanges.removeAll()
     for pool in pools { pool.closeKept() }
     accessLog?.close()
   }
