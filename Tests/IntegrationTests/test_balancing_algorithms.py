@@ -383,6 +383,7 @@ def test_one_busy_key_does_not_overload_its_upstream(start):
 
 def test_reload_changes_balancing_and_limits(start):
     wires = start([{}, {}], balance="hash", hash_on="cookie key")
+    served = Served(wires)
     for _ in range(10):
         ask(wires[0], cookie=b"same")
     assert sorted(counts(wires)) == [0, 10]
@@ -393,7 +394,6 @@ def test_reload_changes_balancing_and_limits(start):
     assert [after - known for after, known in zip(counts(wires), before)] == [5, 5]
 
     wires[0].proxy.reload(max_connections=1)
-    served = Served(wires)
     served.hold(b"/run", b"/wait")
     total = len(served.everything())
     clients = []
