@@ -52,7 +52,8 @@ public struct Placement: Sendable {
       isNew = false
       selector.noteRequest()
       // Those that wait were here first.
-      if selector.pool.line.isOccupied { return waitInLine(selector.pool, now, connectTimeout) }
+      let pool = selector.pool
+      if pool.line.isOccupied, !pool.letsPass() { return waitInLine(pool, now, connectTimeout) }
     }
     if let upstream = selector.choose(.eligible, key: key, excluding: tried, now: now) {
       return .use(upstream)

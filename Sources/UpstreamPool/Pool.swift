@@ -6,6 +6,8 @@ public final class Pool: Sendable {
   public let upstreams: [Upstream]
   /// Requests that wait for one of them.
   public let line: WaitingLine
+  /// True when it is said of one of them how many requests it can have.
+  private let isLimited: Bool
 
   /// So many requests at a time go to an upstream while others still wait, unless it is said how many it can have: it
   /// has just come back, and all at once would flood its first worker. From then on each answer lets the next one go.
@@ -18,6 +20,7 @@ public final class Pool: Sendable {
     self.settings = settings
     self.upstreams = upstreams
     line = WaitingLine(settings.hold)
+    isLimited = upstreams.contains { $0.settings.maximumConnections != nil }
   }
 
   public var name: String { settings.name }
@@ -83,6 +86,10 @@ public final class Pool: Sendable {
       return room
     }
   }
+
+  /// Whether a request that comes now may go its way though others wait. Where it is said how many an upstream can have,
+  /// nobody passes: a place that is free belongs to the one that has waited longest.
+  func letsPass() -> Bool { !isLimited && line.letPass() }
 
   /// More than there can be requests, and so little that sums of it are numbers.
   private static let unlimited = 1 << 32

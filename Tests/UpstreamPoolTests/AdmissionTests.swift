@@ -119,4 +119,33 @@ import Testing
     #expect(saved.first == 3 && saved.max() == AdmissionPace.leastPerSecond && saved.last == saved.max())
     #expect(pace.due(upstreams: 1, now: 60_000) == 0, "nobody waited for a minute")
   }
+
+  @Test func eachThatGoesLetsOnePass() throws {
+    let upstream = makeUpstream()
+    let running = work(30, .ordinary, of: upstream)
+    let waiting = try Waiting([upstream], requests: 100, arriving: false)
+    #expect(!waiting.pool.letsPass(), "nobody has gone yet")
+    waiting.pool.admitWaiting()
+    #expect(waiting.called == 2)
+    #expect((0..<4).map { _ in waiting.pool.letsPass() } == [true, true, false, false])
+    for work in running { work.end() }
+    waiting.pool.admitWaiting()
+    #expect(waiting.called == 32)
+    #expect((0..<100).filter { _ in waiting.pool.letsPass() }.count == 30)
+  }
+
+  @Test func whoPassesIsBoundedAndForgotten() throws {
+    let waiting = try Waiting([makeUpstream()], requests: 101)
+    for now in 0..<3 { _ = waiting.look(at: Int64(now)) }
+    #expect(waiting.called == 96)
+    #expect((0..<100).filter { _ in waiting.pool.letsPass() }.count == PassingTurns.mostSavedUp)
+    waiting.pool.admitWaiting()
+    #expect(waiting.called == 101 && !waiting.pool.letsPass(), "nobody waits any more")
+  }
+
+  @Test func nobodyPassesWhereThereIsALimit() throws {
+    let waiting = try Waiting([makeUpstream(0), makeUpstream(1, limit: 8)], requests: 100)
+    waiting.pool.admitWaiting()
+    #expect(waiting.called == 40 && !waiting.pool.letsPass())
+  }
 }

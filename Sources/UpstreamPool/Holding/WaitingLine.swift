@@ -35,6 +35,7 @@ public final class WaitingLine: Sendable {
   private struct State {
     var queue: HoldQueue
     var pace = AdmissionPace()
+    var passing = PassingTurns()
     /// Those whose turn has come and who have not begun yet: they count as work already.
     var onTheirWay = 0
     var figures = Figures()
@@ -52,7 +53,7 @@ public final class WaitingLine: Sendable {
       State(queue: HoldQueue(maximumCount: settings.maximumRequests, maximumBytes: settings.maximumBytes)))
   }
 
-  /// True when somebody waits, or was called and has not begun: whoever comes now goes to the end.
+  /// True when somebody waits, or was called and has not begun: whoever comes now goes to the end, unless it may pass.
   public var isOccupied: Bool { length.load(ordering: .relaxed) > 0 }
 
   public var figures: Figures {
@@ -93,6 +94,9 @@ public final class WaitingLine: Sendable {
     }
   }
 
+  /// Whether a request that comes now may go its way though others wait; see `PassingTurns`.
+  func letPass() -> Bool { state.withLock { $0.passing.take() } }
+
   /// Gives the place up, for a request that ends or goes another way. False when its turn had come already: then it
   /// must `arrive`.
   public func leave(_ ticket: Ticket) -> Bool {
@@ -130,10 +134,12 @@ public final class WaitingLine: Sendable {
       while free > 0, let ticket = state.queue.takeFirst() {
         free -= 1
         state.pace.noteAdmission()
+        state.passing.noteAdmission()
         guard let call = state.owners[ticket.owner] else { continue }
         state.onTheirWay += 1
         called.append((call, Ticket(inner: ticket)))
       }
+      if state.queue.count == 0 { state.passing.forget() }
       length.store(state.length, ordering: .relaxed)
     }
     for (call, ticket) in called { call(ticket) }
