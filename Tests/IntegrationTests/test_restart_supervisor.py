@@ -152,9 +152,10 @@ def test_a_program_that_dies(deployment, proxies):
     check_halted(proxy, deployment, end, old, "it ")
     (failed,) = watcher.of("phase", phase="failed")
     assert "restart time-out" not in failed["reason"]
-    assert "ended soon after its start" in failed["reason"] or "does not start" in failed["reason"], failed
-    # supervisor's own words.
-    assert "Exited too quickly" in failed["reason"], failed
+    # supervisor's own words. On a slow machine it dies after `startsecs` only, and supervisor took it for started.
+    too_quickly = "Exited too quickly" in failed["reason"] and (
+        "ended soon after its start" in failed["reason"] or "does not start" in failed["reason"])
+    assert too_quickly or "it ended: supervisor says EXITED with status 3" in failed["reason"], failed
 
     deployment.knob(0, "exit").unlink()
     refused = proxy.restarted()

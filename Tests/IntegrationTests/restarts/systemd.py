@@ -57,7 +57,8 @@ class UserSystemd:
         self.process.terminate()
         try:
             self.process.wait(SECONDS)
-        except subprocess.TimeoutExpired:
+        except subprocess.TimeoutExpired as failure:
+            jobs = self.systemctl("list-jobs", may_fail=True).stdout
             self.process.kill()
             self.process.wait(SECONDS)
-            raise
+            raise AssertionError(f"{failure}\n{jobs}\n{(self.folder / 'systemd.log').read_text()}") from None
