@@ -188,11 +188,11 @@ class Upstream:
         self.drain_listener(old, accepter)
         self.retire_connections()
 
-    def retire_connections(self, idle_seconds=0.1):
+    def retire_connections(self, idle_seconds=1.2):
         """Ends every connection: one in use with its next answer, the others once idle.
 
-        A request that is on its way while an idle connection is closed is lost,
-        whatever the proxy does: hence idle for a while, unless 0 is asked for.
+        A POST that is on its way while an idle connection is closed is lost, whatever the proxy does: hence idle for
+        longer than galaxy-lb would send one on it, unless 0 is asked for.
         """
         for connection in self.open_connections():
             connection.retiring = True
