@@ -47,7 +47,8 @@ import YAML
             - {address: "h:4", service: {systemd: galaxy-gunicorn@0}}
             - {address: "h:5", service: {systemd: a.service, user: true}}
             - {address: "h:6", service: {command: "docker restart g && sleep 1"}}
-            - {address: "h:7", service: {command: [./r, 5, ""], start: ./start, folder: sub}}
+            - {address: "h:7", service: {command: [./r, 5, ""], start: ./start, folder: sub, keeps_socket: false}}
+            - {address: "h:9", service: {command: ./usr2, keeps_socket: true}}
             - {address: "h:8", service: {signal: HUP, pid_file: run/g.pid}}
             - {address: "unix:/run/g", service: {signal: SIGHUP, preload: false}}
       """)
@@ -62,15 +63,16 @@ import YAML
       .command(
         restart: command(.program("./r", arguments: ["5", ""]), in: sub),
         start: command(.shell("./start"), in: sub)),
+      .command(restart: command(.shell("./usr2")), start: nil, keepsSocket: true),
       .signal(.file(folder.path + "/run/g.pid")), .signal(.listener),
     ]
     #expect(services.map(\.manager) == expected)
     #expect(
       services.map(\.unit) == [
-        "main:g0", "g", "g", "galaxy-gunicorn@0.service", "a.service", "h:6", "h:7", "h:8", "g",
+        "main:g0", "g", "g", "galaxy-gunicorn@0.service", "a.service", "h:6", "h:7", "h:9", "h:8", "g",
       ])
-    #expect(services.map(\.restartTimeout) == [120_000] + Array(repeating: 300_000, count: 8))
-    #expect(services.map(\.isPreloaded) == [false, true, true, true, true, true, true, false, false])
+    #expect(services.map(\.restartTimeout) == [120_000] + Array(repeating: 300_000, count: 9))
+    #expect(services.map(\.isPreloaded) == [false, true, true, true, true, true, true, true, false, false])
   }
 
   @Test func aPoolsDefaultIsFilledIn() throws {
@@ -135,6 +137,15 @@ import YAML
     #expect(text.contains("        # service: command x\n        service:  # \(folder.path)/f.yml:2:22\n"))
   }
 
+  @Test func aKeptSocketIsShown() throws {
+    for (setting, shown) in [("", "false"), (", keeps_socket: true", "true")] {
+      let service = "{command: x\(setting)}"
+      let text = try load("pools: {p: {upstreams: ['h:1'], service: \(service)}}\n").configuration.text
+      #expect(text.contains("          keeps_socket: \(shown)\n"))
+      #expect(text.contains("# service: command x, which keeps the socket\n") == (shown == "true"))
+    }
+  }
+
   @Test func aTimeoutGoesBeforeGravitys() throws {
     let (configuration, problems) = try load("galaxy: g\nrestart: {timeout: 44s}\n", galaxy: galaxy())
     #expect(problems == [])
@@ -165,6 +176,15 @@ import YAML
     (
       "{systemd: a, pidfile: b}",
       "13: error: unknown key 'pidfile' in pools.p.service with systemd; expected one of preload, systemd, timeout, user"
+    ),
+    (
+      "{command: a, keeps_socket: HUP}",
+      "27: error: pools.p.service.keeps_socket: found the string 'HUP', expected true or false"
+    ),
+    (
+      "{systemd: a, keeps_socket: true}",
+      "13: error: unknown key 'keeps_socket' in pools.p.service with systemd; expected one of preload, systemd, timeout, "
+        + "user"
     ),
     (
       "{command: a, folders: b}",

@@ -1,84 +1,15 @@
 """Graceful restarts of a real gunicorn by signal and by command."""
 
 import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from harness.process import is_running
-from harness.stream import eventually
-from restarts.deployment import POOL, Deployment
+from restarts.deployment import POOL
+from restarts.gunicorn import APPLICATION, Gunicorn
 from restarts.load import Load
 from restarts.watching import fates_of, upstreams_of
 
 pytestmark = [pytest.mark.galaxy_lb, pytest.mark.timeout(120)]
-
-GUNICORN = Path(sys.executable).parent / "gunicorn"
-APPLICATION = """
-import json
-from galaxy.version import VERSION_MAJOR, VERSION_MINOR
-
-def application(environ, start_response):
-    path = environ["PATH_INFO"]
-    content = environ["wsgi.input"].read()
-    if path == "/api/version":
-        content = json.dumps({"version_major": VERSION_MAJOR, "version_minor": VERSION_MINOR}).encode()
-    if environ["REQUEST_METHOD"] == "POST":
-        with open("executed", "ab", buffering=0) as file:
-            file.write(path.encode() + b"\\n")
-    start_response("200 OK", [("Content-Length", str(len(content)))])
-    return [content]
-"""
-
-
-class Gunicorn(Deployment):
-    """One gunicorn with two threaded workers, for a Galaxy of a configuration."""
-
-    def __init__(self, preload=False):
-        super().__init__(1)
-        self.preload = preload
-        (self.folder / "application.py").write_text(APPLICATION)
-        (self.folder / "lib/galaxy/__init__.py").touch()
-        self.process = None
-        self.start(0)
-        try:
-            self.reset()
-        except BaseException:
-            self.end()
-            raise
-
-    @property
-    def service(self):
-        return {"signal": "HUP", "preload": self.preload}
-
-    def start(self, number):
-        environment = os.environ | {"PYTHONPATH": str(self.folder / "lib"), "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [GUNICORN, "application:application", "--bind", f"unix:{self.socket(0)}", "--workers", "2",
-                   "--worker-class", "gthread", "--threads", "4", "--pid", self.folder / "g0.pid",
-                   "--no-control-socket", *(["--preload"] if self.preload else [])]
-        with open(self.folder / "g0.log", "ab") as log:
-            self.process = subprocess.Popen(
-                command, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-
-    def bring_up(self, number):
-        eventually(lambda: self.answered(0) or self.process.poll() is not None, "gunicorn answers", 40)
-        if self.process.poll() is not None:
-            self.start(0)
-        eventually(lambda: self.answered(0) and len(self.workers()) == 2, "both workers run", 40)
-
-    def workers(self):
-        path = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
-        return [int(child) for child in Path(path).read_text().split()]
-
-    def end(self):
-        workers = self.workers() if self.process.poll() is None else []
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGQUIT)
-            self.process.wait(20)
-        eventually(lambda: not any(map(is_running, workers)), "its workers have ended", 20)
-        super().end()
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,7 @@ public struct UpstreamService: Hashable, Sendable {
     self.restartTimeout = restartTimeout
   }
 
-  /// Whether a restart makes another process or lets the master replace its workers.
+  /// What a restart replaces.
   public var method: RestartMethod { manager?.method ?? .replace }
 }
 
@@ -45,8 +45,10 @@ public enum ServiceManager: Hashable, Sendable {
   case supervisor(Endpoint, SupervisorCredentials?)
   /// - Parameter userMode: true for the systemd of this process's user.
   case systemd(userMode: Bool)
-  /// - Parameter start: starts what is down; nil for the same command.
-  case command(restart: RestartCommand, start: RestartCommand?)
+  /// - Parameters:
+  ///   - start: starts what is down; nil for the same command.
+  ///   - keepsSocket: true when the command hands the listening socket on to the new process.
+  case command(restart: RestartCommand, start: RestartCommand?, keepsSocket: Bool = false)
   /// HUP to the gunicorn master.
   case signal(SignalDriver.Source)
 
@@ -55,15 +57,16 @@ public enum ServiceManager: Hashable, Sendable {
     switch self {
     case .supervisor(let endpoint, let credentials): SupervisorDriver(endpoint, credentials: credentials)
     case .systemd(let userMode): SystemdDriver(userMode: userMode)
-    case .command(let restart, let start): CommandDriver(restart: restart, start: start)
+    case .command(let restart, let start, _): CommandDriver(restart: restart, start: start)
     case .signal(let source): SignalDriver(source)
     }
   }
 
-  /// Whether a restart makes another process or lets the master replace its workers.
+  /// What a restart replaces.
   public var method: RestartMethod {
     switch self {
-    case .supervisor, .systemd, .command: .replace
+    case .supervisor, .systemd: .replace
+    case .command(_, _, let keepsSocket): keepsSocket ? .handOver : .command
     case .signal: .reload
     }
   }
@@ -98,7 +101,8 @@ extension UpstreamService: CustomStringConvertible {
     case nil: "nothing is known to restart it"
     case .supervisor?: "supervisor \(unit)"
     case .systemd(let userMode)?: "systemd \(unit)\(userMode ? " of the user" : "")"
-    case .command(let restart, _)?: "command \(restart)"
+    case .command(let restart, _, false)?: "command \(restart)"
+    case .command(let restart, _, true)?: "command \(restart), which keeps the socket"
     case .signal(.listener)?: "HUP to the gunicorn behind its socket"
     case .signal(.file(let path))?: "HUP to the gunicorn that \(path) names"
     }

@@ -68,7 +68,7 @@ struct ServiceOrder: Sendable {
 
   /// What is down is started, where that is another command than the one that restarts it.
   private func steps(of driver: any ProcessManagerDriver) -> [RestartStep] {
-    if isDown, case .command(_, start: _?) = service.manager { return [.start] }
+    if isDown, case .command(_, start: _?, _) = service.manager { return [.start] }
     return driver.restartSteps
   }
 

@@ -92,7 +92,7 @@ extension RestartPlan {
     case .keptOut: if !policy.startsStopped { return .keptOut(upstream) }
     case .ready: break
     }
-    return reloads(upstream) && upstreams[upstream].isPreloaded ? .reloadKeepsCode(upstream) : nil
+    return method(upstream) == .reload && upstreams[upstream].isPreloaded ? .reloadKeepsCode(upstream) : nil
   }
 
   /// What the problem is and what to do about it, for people.

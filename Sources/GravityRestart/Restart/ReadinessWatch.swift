@@ -26,9 +26,23 @@ struct ReadinessWatch: Hashable, Sendable {
   /// What a good answer has to show.
   struct Expectation: Hashable {
     /// Who must not be the one that answers; nil when it was not known, or may stay.
-    var before: ServerIncarnation?
+    let before: ServerIncarnation?
     /// Nil when any version will do.
-    var version: String?
+    let version: String?
+    /// The version of processes from before that may still answer behind the same socket; nil when none can.
+    let lingering: String?
+    /// What it means that `before` answers.
+    let obstacle: ReadinessObstacle
+
+    init(_ method: RestartMethod, before: ServerIncarnation?, versionBefore: String?, version: String?) {
+      self.version = version
+      switch method {
+      case .replace: (self.before, lingering, obstacle) = (before, nil, .notANewIncarnation(before))
+      case .command: (self.before, lingering, obstacle) = (before, nil, .socketStays)
+      case .reload: (self.before, lingering, obstacle) = (nil, nil, .neverAnswered)
+      case .handOver: (self.before, lingering, obstacle) = (nil, versionBefore, .neverAnswered)
+      }
+    }
   }
 
   /// Notes that a probe goes out.
@@ -46,11 +60,16 @@ struct ReadinessWatch: Hashable, Sendable {
     case .good(let answering, let version):
       if let before = expected.before, answering == nil || answering == before {
         successes = 0
-        obstacle = .notANewIncarnation(answering)
+        obstacle = answering == nil ? .notANewIncarnation(nil) : expected.obstacle
         return .undecided
       }
-      // A process never changes the version that it has loaded.
       if let onDisk = expected.version, version != onDisk {
+        if let version, version == expected.lingering {
+          successes = 0
+          obstacle = .oldVersion(version, onDisk: onDisk)
+          return .undecided
+        }
+        // A process never changes the version that it has loaded.
         return .failed(.wrongVersion(running: version, onDisk: onDisk))
       }
       successes = successes > 0 && answering == incarnation ? successes + 1 : 1

@@ -4,6 +4,10 @@ public enum RestartMethod: Hashable, Sendable, CaseIterable {
   case replace
   /// Its gunicorn master gets a HUP and replaces its workers; process and socket stay.
   case reload
+  /// A command replaces its process, and the socket with it.
+  case command
+  /// A command starts another process on the same listening socket, as gunicorn's USR2 does.
+  case handOver
 }
 
 /// What users' requests do while upstreams are restarted, and why it is done so.
@@ -12,8 +16,8 @@ public enum RestartApproach: Hashable, Sendable {
   case othersServe
   /// The only upstream is drained and replaced, and requests wait in the proxy.
   case hold(HoldReason)
-  /// The only upstream reloads without a drain: gunicorn's listening socket stays and takes requests, its old workers
-  /// end theirs.
+  /// The only upstream is restarted without a drain: gunicorn's listening socket stays and takes requests, its old
+  /// workers end theirs.
   case reload(ReloadReason)
 
   public enum HoldReason: Hashable, Sendable {
@@ -27,6 +31,8 @@ public enum RestartApproach: Hashable, Sendable {
 
   public enum ReloadReason: Hashable, Sendable {
     case configured
+    /// Its command hands the listening socket on, and may take longer than requests can wait.
+    case keepsSocket
     /// The upstream may be away for longer than requests can wait.
     case holdTooShort
   }
@@ -41,8 +47,9 @@ public enum RestartApproach: Hashable, Sendable {
     let suffices = holdTime >= absence ?? upstream.restartTimeout
     switch (upstream.method, upstream.isPreloaded) {
     case (.reload, _): return .reload(.configured)
-    case (.replace, true): return .hold(suffices ? .preloaded : .preloadedButShort)
-    case (.replace, false): return suffices ? .hold(.longEnough) : .reload(.holdTooShort)
+    case (.handOver, _): return suffices ? .hold(.longEnough) : .reload(.keepsSocket)
+    case (.replace, true), (.command, true): return .hold(suffices ? .preloaded : .preloadedButShort)
+    case (.replace, false), (.command, false): return suffices ? .hold(.longEnough) : .reload(.holdTooShort)
     }
   }
 
@@ -57,6 +64,9 @@ public enum RestartApproach: Hashable, Sendable {
       "the only upstream is restarted while requests wait in the proxy, which may be longer than they can wait; "
         + "a reload would keep the preloaded code"
     case .reload(.configured): "the only upstream reloads its workers, as configured"
+    case .reload(.keepsSocket):
+      "the only upstream takes requests while it is restarted, because that may take longer than they can wait and "
+        + "its command keeps the socket"
     case .reload(.holdTooShort):
       "the only upstream reloads its workers, because a restart may take longer than requests can wait"
     }

@@ -172,9 +172,14 @@ public struct RestartMachine: Hashable, Sendable {
   private func surroundings(of upstream: Int) -> UpstreamWalk.Surroundings {
     UpstreamWalk.Surroundings(
       now: now, policy: plan.policy, restartTimeout: plan.upstreams[upstream].restartTimeout,
-      // There is nobody to send a HUP to when it is down.
-      reloads: plan.reloads(upstream) && pool.liveness[upstream] == .up,
+      method: method(upstream),
       hasOthers: plan.upstreams.indices.contains { $0 != upstream && isAvailable($0) })
+  }
+
+  private func method(_ upstream: Int) -> RestartMethod {
+    let method = plan.method(upstream)
+    // There is nobody to send a HUP to when it is down.
+    return method == .reload && pool.liveness[upstream] != .up ? .replace : method
   }
 
   private mutating func setAside(
@@ -307,11 +312,11 @@ public struct RestartMachine: Hashable, Sendable {
 
   private mutating func begin(_ upstream: Int, into actions: inout [RestartAction]) {
     let isWithdrawn = pool.standing[upstream] == .withdrawn
-    let skipsDrain = plan.skipsDrain
+    let skipsDrain = plan.skipsDrain && pool.liveness[upstream] == .up
     step(upstream, into: &actions) { walk, around, actions in
       if isWithdrawn {
         walk.giveUp(.takenOver)
-      } else if skipsDrain, around.reloads {
+      } else if skipsDrain {
         walk.restart(around, into: &actions)
       } else {
         walk.drain(around, into: &actions)

@@ -79,12 +79,13 @@ public struct RestartPlan: Hashable, Sendable {
     return max(min(wanted, upstreams.count - minimumAvailable), 0)
   }
 
-  /// True when the upstream gets a HUP instead of a new process.
-  func reloads(_ upstream: Int) -> Bool {
-    switch approach {
-    case .othersServe: upstreams[upstream].method == .reload
-    case .hold: false
-    case .reload: true
+  /// How the upstream is brought to run the new code: by a HUP also where another way is configured that would take
+  /// the only upstream away for too long.
+  func method(_ upstream: Int) -> RestartMethod {
+    switch (approach, upstreams[upstream].method) {
+    case (.reload, .handOver): .handOver
+    case (.reload, _): .reload
+    case (.othersServe, let configured), (.hold, let configured): configured
     }
   }
 

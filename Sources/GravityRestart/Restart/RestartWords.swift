@@ -42,6 +42,10 @@ extension ReadinessObstacle: CustomStringConvertible {
     case .badAnswer(let reason): reason
     case .notANewIncarnation(nil): "who answers can't be told"
     case .notANewIncarnation: "the process from before still answers"
+    case .socketStays:
+      "its socket is still the one from before; if the command hands the listening socket on, say 'keeps_socket: true' "
+        + "in its service"
+    case .oldVersion(let running, let onDisk): "version \(running) still answers, and on disk is \(onDisk)"
     case .tooFewAnswers(let count): "only \(count) good answers in a row"
     }
   }

@@ -71,6 +71,10 @@ public enum ReadinessObstacle: Hashable, Sendable {
   case badAnswer(String)
   /// What answered was the incarnation from before the restart, or could not be told.
   case notANewIncarnation(ServerIncarnation?)
+  /// Its command was carried out, and the socket is the one from before.
+  case socketStays
+  /// Behind the socket that stays, what answered was of the version from before.
+  case oldVersion(String, onDisk: String)
   /// Good answers, but not enough in a row.
   case tooFewAnswers(Int)
 }

@@ -11,7 +11,7 @@ struct UpstreamWalk: Hashable, Sendable {
     case waiting
     case draining(UpstreamDrain)
     case restarting(RestartOrder)
-    case awaitingReadiness(ReadinessWatch, keepsIncarnation: Bool)
+    case awaitingReadiness(ReadinessWatch, RestartMethod)
     case probation(ProbationWatch)
     case completed
     case failed(UpstreamFault)
@@ -21,7 +21,7 @@ struct UpstreamWalk: Hashable, Sendable {
   private struct RestartOrder: Hashable {
     var began: Int64
     var deadline: Int64
-    var isReload: Bool
+    var method: RestartMethod
   }
 
   /// What a walk has to know of its surroundings.
@@ -29,8 +29,7 @@ struct UpstreamWalk: Hashable, Sendable {
     var now: Int64
     var policy: RestartPolicy
     var restartTimeout: Int64
-    /// True when the order is a HUP.
-    var reloads: Bool
+    var method: RestartMethod
     /// True when other upstreams take traffic to compare with.
     var hasOthers: Bool
   }
@@ -101,8 +100,8 @@ struct UpstreamWalk: Hashable, Sendable {
     precondition(phase == .waiting || phase == .draining)
     state = .restarting(
       RestartOrder(
-        began: around.now, deadline: around.now + around.restartTimeout, isReload: around.reloads))
-    actions.append(around.reloads ? .reload(upstream) : .restart(upstream))
+        began: around.now, deadline: around.now + around.restartTimeout, method: around.method))
+    actions.append(around.method == .reload ? .reload(upstream) : .restart(upstream))
   }
 
   // MARK: Events
@@ -144,7 +143,7 @@ struct UpstreamWalk: Hashable, Sendable {
     case .restarting(let clock):
       report.restartTime = around.now - clock.began
       let watch = ReadinessWatch(began: around.now, deadline: clock.deadline)
-      state = .awaitingReadiness(watch, keepsIncarnation: clock.isReload)
+      state = .awaitingReadiness(watch, clock.method)
       actions.append(.probe(upstream))
     // Late: it was given up.
     case .failed: break
@@ -175,11 +174,11 @@ struct UpstreamWalk: Hashable, Sendable {
     _ event: WalkEvent, _ answer: ProbeAnswer, _ around: Surroundings, into actions: inout [RestartAction]
   ) {
     switch state {
-    case .awaitingReadiness(var watch, let keepsIncarnation):
+    case .awaitingReadiness(var watch, let method):
       let expected = ReadinessWatch.Expectation(
-        before: keepsIncarnation ? nil : report.incarnationBefore, version: versionOnDisk)
+        method, before: report.incarnationBefore, versionBefore: report.versionBefore, version: versionOnDisk)
       switch watch.note(answer, at: around.now, expected, around.policy.readiness) {
-      case .undecided: state = .awaitingReadiness(watch, keepsIncarnation: keepsIncarnation)
+      case .undecided: state = .awaitingReadiness(watch, method)
       case .failed(let fault): state = .failed(fault)
       case .ready: becomeReady(watch, around, into: &actions)
       }
@@ -271,12 +270,12 @@ struct UpstreamWalk: Hashable, Sendable {
       endDrain(drain, around, into: &actions)
     case .restarting(let clock):
       if around.now >= clock.deadline { state = .failed(.restartTimedOut) }
-    case .awaitingReadiness(var watch, let keepsIncarnation):
+    case .awaitingReadiness(var watch, let method):
       if around.now >= watch.deadline {
         state = .failed(.notReady(watch.obstacle))
       } else if let next = watch.nextProbe, around.now >= next {
         watch.sendProbe()
-        state = .awaitingReadiness(watch, keepsIncarnation: keepsIncarnation)
+        state = .awaitingReadiness(watch, method)
         actions.append(.probe(upstream))
       }
     case .probation(let watch): judge(watch, around, into: &actions)

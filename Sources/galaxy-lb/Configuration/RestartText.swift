@@ -42,10 +42,11 @@ extension ConfigurationWriter {
       let user = credentials.map { [("user", scalar($0.user))] } ?? []
       return [("supervisor", scalar(unit)), ("socket", scalar(endpoint.description))] + user
     case .systemd(let userMode): return [("systemd", scalar(unit)), ("user", String(userMode))]
-    case .command(let restart, let start):
+    case .command(let restart, let start, let keepsSocket):
       let folder = restart.workingDirectory.map { [("folder", scalar($0))] } ?? []
       let second = start.map { [("start", text(of: $0.form))] } ?? []
       return [("command", text(of: restart.form))] + second + folder
+        + [("keeps_socket", String(keepsSocket))]
     case .signal(.listener): return [("signal", "HUP")]
     case .signal(.file(let path)): return [("signal", "HUP"), ("pid_file", scalar(path))]
     }

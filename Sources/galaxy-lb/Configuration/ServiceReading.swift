@@ -8,7 +8,8 @@ struct ServiceSetting: Sendable {
   enum Manager: Sendable {
     case supervisor(program: String, socket: Sourced<String>?, credentials: SupervisorCredentials?)
     case systemd(unit: String, userMode: Bool)
-    case command(restart: RestartCommand.Form, start: RestartCommand.Form?, folder: String?)
+    case command(
+      restart: RestartCommand.Form, start: RestartCommand.Form?, folder: String?, keepsSocket: Bool)
     case signal(pidFile: String?)
   }
 
@@ -24,8 +25,8 @@ struct ServiceSetting: Sendable {
 
   /// The keys that say what restarts, each with those that go with it.
   static let managers = [
-    "supervisor": ["socket", "user", "password"], "systemd": ["user"], "command": ["start", "folder"],
-    "signal": ["pid_file"],
+    "supervisor": ["socket", "user", "password"], "systemd": ["user"],
+    "command": ["start", "folder", "keeps_socket"], "signal": ["pid_file"],
   ]
   private static let common = ["preload", "timeout"]
 
@@ -85,9 +86,11 @@ private struct ManagerReader {
     case "command":
       let start = self.value("start").map { $0.command("\(key).start", into: &diagnostics) }
       let folder = text("folder", "the path of a folder", into: &diagnostics)
+      let keepsSocket =
+        self.value("keeps_socket").map { $0.boolean("\(key).keeps_socket", into: &diagnostics) } ?? false
       let command = value.command("\(key).command", into: &diagnostics)
-      guard let command, start != .some(nil) else { return nil }
-      return .command(restart: command, start: start ?? nil, folder: folder)
+      guard let command, let keepsSocket, start != .some(nil) else { return nil }
+      return .command(restart: command, start: start ?? nil, folder: folder, keepsSocket: keepsSocket)
     default:
       let pidFile = text(
         "pid_file", "the path of the file that gunicorn writes with --pid", into: &diagnostics)

@@ -81,7 +81,7 @@ extension ServiceSetting {
       origins.preload = isPreloaded.origin
     } else if place.known == nil {
       // gunicorn preloads only if it is told to, and whoever chooses a HUP knows that it was not.
-      service.isPreloaded = manager.method == .replace
+      service.isPreloaded = manager.method != .reload
     }
     if manager.method == .reload, service.isPreloaded {
       diagnostics.warning(
@@ -105,12 +105,12 @@ extension ServiceSetting {
     case .supervisor(_, let socket, let credentials):
       return endpoint(socket, place, into: &diagnostics).map { .supervisor($0, credentials) }
     case .systemd(_, let userMode): return .systemd(userMode: userMode)
-    case .command(let restart, let start, let folder):
+    case .command(let restart, let start, let folder, let keepsSocket):
       let own = folder.flatMap(place.expanded).map { resolve($0, in: self.folder) } ?? self.folder
       func command(_ form: RestartCommand.Form) -> RestartCommand {
         RestartCommand(form.mapTexts { place.expanded($0) ?? $0 }, workingDirectory: workingDirectory(own))
       }
-      return .command(restart: command(restart), start: start.map(command))
+      return .command(restart: command(restart), start: start.map(command), keepsSocket: keepsSocket)
     case .signal(let pidFile):
       if let file = pidFile.flatMap(place.expanded) { return .signal(.file(resolve(file, in: folder))) }
       if case .unix = place.upstream.endpoint { return .signal(.listener) }
@@ -152,7 +152,7 @@ extension ServiceSetting {
     switch manager.value {
     case .supervisor(let program, let socket, _): [program] + [socket?.value].compactMap { $0 }
     case .systemd(let unit, _): [unit]
-    case .command(let restart, let start, let folder):
+    case .command(let restart, let start, let folder, _):
       restart.texts + (start?.texts ?? []) + [folder].compactMap { $0 }
     case .signal(let pidFile): [pidFile].compactMap { $0 }
     }

@@ -75,6 +75,15 @@ import Testing
     (1, .replace, false, 60_000, nil, .reload(.holdTooShort)),
     (1, .replace, false, 30_000, 35_000, .reload(.holdTooShort)),
     (1, .replace, false, 0, 35_000, .reload(.holdTooShort)),
+    (2, .command, true, 0, nil, .othersServe), (2, .handOver, true, 0, nil, .othersServe),
+    (1, .command, true, 0, nil, .hold(.preloadedButShort)),
+    (1, .command, true, 300_000, nil, .hold(.preloaded)),
+    (1, .command, false, 300_000, nil, .hold(.longEnough)),
+    (1, .command, false, 0, nil, .reload(.holdTooShort)),
+    (1, .handOver, true, 300_000, nil, .hold(.longEnough)),
+    (1, .handOver, false, 40_000, 40_000, .hold(.longEnough)),
+    (1, .handOver, true, 40_000, 40_001, .reload(.keepsSocket)),
+    (1, .handOver, false, 0, nil, .reload(.keepsSocket)),
   ]
 
   @Test(arguments: table)
@@ -91,7 +100,7 @@ import Testing
   @Test func everyChoiceIsExplainedInItsOwnWords() {
     let all: [RestartApproach] = [
       .othersServe, .hold(.longEnough), .hold(.preloaded), .hold(.preloadedButShort), .reload(.configured),
-      .reload(.holdTooShort),
+      .reload(.keepsSocket), .reload(.holdTooShort),
     ]
     #expect(Set(all.map(\.explanation)).count == all.count)
   }

@@ -158,6 +158,82 @@ import Testing
     #expect(run.machine.phase(of: 0) == .completed)
   }
 
+  /// Two upstreams, the first of them restarted by a command that has just ended well.
+  private func commanded(_ method: RestartMethod, version: String? = "2") throws -> DrivenMachine {
+    var policy = RestartPolicy()
+    policy.probation = nil
+    var members = upstreams(2)
+    for number in members.indices { members[number].method = method }
+    var run = DrivenMachine(try RestartPlan(upstreams: members, policy: policy))
+    #expect(run.passPreflight(version: version) == [.setDraining(0)])
+    #expect(run.tell(0, .inFlight(work(ordinary: 1))) == [])
+    #expect(run.tell(0, .inFlight(WorkInFlight())) == [.restart(0)])
+    #expect(run.tell(0, .restartDone) == [.probe(0)])
+    return run
+  }
+
+  @Test func aSocketThatIsHandedOnIsTheSameAfterwards() throws {
+    var run = try commanded(.handOver)
+    // Whoever was there before may answer until it has ended.
+    for answer in [("2", 1), ("1", 0), ("2", 1), ("2", 2), ("2", 3)] {
+      #expect(run.machine.phase(of: 0) == .awaitingReadiness)
+      run.tell(0, .probed(.good(incarnation(0), version: answer.0)))
+      if answer.1 < 3 { run.tick() }
+    }
+    #expect(run.machine.phase(of: 0) == .completed)
+    #expect(run.machine.report(of: 0).versionAfter == "2")
+  }
+
+  @Test func withoutAVersionTheAnswersOfAHandedOnSocketCount() throws {
+    var run = try commanded(.handOver, version: nil)
+    for _ in 0..<3 {
+      run.tell(0, .probed(.good(incarnation(0), version: "1")))
+      run.tick()
+    }
+    #expect(run.machine.phase(of: 0) == .completed)
+  }
+
+  @Test func aThirdVersionBehindAHandedOnSocketFailsAtOnce() throws {
+    var run = try commanded(.handOver)
+    run.tell(0, .probed(.good(incarnation(0), version: "3")))
+    #expect(run.machine.phase(of: 0) == .failed(.wrongVersion(running: "3", onDisk: "2")))
+  }
+
+  @Test func theOldVersionBehindAHandedOnSocketHasItsTime() throws {
+    var run = try commanded(.handOver)
+    for _ in 0..<2_000 where run.machine.phase(of: 0) == .awaitingReadiness {
+      run.tell(0, .probed(.good(incarnation(0), version: "1")))
+      run.tick()
+    }
+    #expect(run.machine.phase(of: 0) == .failed(.notReady(.oldVersion("1", onDisk: "2"))))
+    #expect(run.now == 300_000)
+  }
+
+  @Test func aCommandWhoseSocketStaysIsToldOfTheKey() throws {
+    var run = try commanded(.command)
+    for _ in 0..<2_000 where run.machine.phase(of: 0) == .awaitingReadiness {
+      run.tell(0, .probed(.good(incarnation(0), version: "2")))
+      run.tick()
+    }
+    let fault = UpstreamFault.notReady(.socketStays)
+    #expect(run.machine.phase(of: 0) == .failed(fault))
+    #expect("\(fault)".contains("'keeps_socket: true'"))
+  }
+
+  @Test func theOnlyUpstreamOfAHandedOnSocketTakesRequestsMeanwhile() throws {
+    var members = upstreams(1)
+    members[0].method = .handOver
+    var run = DrivenMachine(try RestartPlan(upstreams: members))
+    #expect(run.passPreflight() == [.restart(0)])
+    run.tell(0, .restartDone, after: 30_000)
+    for _ in 0..<3 {
+      run.tell(0, .probed(.good(incarnation(0), version: "1")))
+      run.tick()
+    }
+    #expect(run.outcome?.result == .completed)
+    #expect(run.outcome?.downtime == 0)
+  }
+
   @Test(arguments: [false, true])
   func anotherVersionThanOnDiskHaltsUnlessAllowed(_ isAllowed: Bool) throws {
     var run = try run(2) { $0.readiness.allowsVersionSkew = isAllowed }

@@ -14,7 +14,7 @@ extension Simulation {
       case .endEventStreams(let upstream): end(.eventStream, of: upstream, within: 0...8_000, per: 95)
       case .closeTunnels(let upstream): end(.tunnel, of: upstream, within: 0...8_000, per: 80)
       case .cutRemaining(let upstream, let kind): cut(kind, of: upstream)
-      case .restart(let upstream): boot(upstream, keepsProcess: false)
+      case .restart(let upstream): boot(upstream, keepsProcess: plan.method(upstream) == .handOver)
       case .reload(let upstream): boot(upstream, keepsProcess: true)
       case .probe(let upstream): probe(upstream)
       case .beginProbation(let upstream, _):

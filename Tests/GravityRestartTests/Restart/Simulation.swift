@@ -101,11 +101,13 @@ struct Simulation {
     policy.budgets.download = .random(in: 0...60_000, using: &random)
     policy.budgets.eventStream = .random(in: 0...5_000, using: &random)
     policy.budgets.tunnel = .random(in: 0...5_000, using: &random)
-    let isReloaded = Int.random(in: 0..<6, using: &random) == 0
+    // So that most are of the way that most have.
+    let methods = RestartMethod.allCases + Array(repeating: .replace, count: 6)
+    let method = methods.randomElement(using: &random)!
     let members = (0..<Int.random(in: 1...5, using: &random)).map { number in
       let isDown = policy.startsStopped && Int.random(in: 0..<3, using: &random) == 0
       return PlannedUpstream(
-        name: "g\(number)", method: isReloaded ? .reload : .replace, isPreloaded: !isReloaded,
+        name: "g\(number)", method: method, isPreloaded: method != .reload,
         restartTimeout: .random(in: 10_000...90_000, using: &random),
         standing: isDown && Bool.random(using: &random) ? .keptOut : .ready, liveness: isDown ? .down : .up)
     }

@@ -113,7 +113,8 @@ struct SimulationInvariants {
         check(hadTime || now - began >= budgets.limit, "\(server.leases.count) leases alive")
         leftOver[upstream] = server.leases.count
       } else {
-        check(action == .reload(upstream) && plan.skipsDrain, "without a drain")
+        check(plan.skipsDrain && server.liveness == .up, "without a drain")
+        check(action == .reload(upstream) || plan.method(upstream) == .handOver, "without a drain")
       }
     case .cutRemaining(let upstream, let kind):
       check(now - (drainBegan[upstream] ?? now) >= plan.policy.budgets.cut(kind), "before its budget ran out")
@@ -147,7 +148,7 @@ struct SimulationInvariants {
     guard let answer = goodAnswer[upstream] else { return false }
     if let known = known[upstream], known != answer.incarnation { return false }
     let isNew =
-      plan.reloads(upstream) || processBefore[upstream] == nil
+      [.reload, .handOver].contains(plan.method(upstream)) || processBefore[upstream] == nil
       || answer.incarnation != processBefore[upstream]
     return isNew && (plan.policy.readiness.allowsVersionSkew || answer.version == "2")
   }

@@ -105,7 +105,7 @@ import Testing
     policy.readiness.successes = 1
     policy.probation?.shares = [10]
     return UpstreamWalk.Surroundings(
-      now: 0, policy: policy, restartTimeout: 1_000, reloads: false, hasOthers: true)
+      now: 0, policy: policy, restartTimeout: 1_000, method: .replace, hasOthers: true)
   }()
 
   /// A walk in this state, by the way that leads there.
