@@ -47,12 +47,28 @@ public struct ProcessRecord: Hashable, Sendable {
     }.sorted()
   }
 
-  /// The fields 4 and 22 of /proc/PID/stat. The program's name in front of them is in parentheses and may hold
-  /// blanks and parentheses itself, so they are counted from the last one.
-  static func parseStatus(_ text: [UInt8]) -> (parent: Int32, startTicks: UInt64)? {
+  /// True while there is such a process that has not ended: a zombie has.
+  ///
+  /// - Parameter parent: who has to be its parent; nil for anybody.
+  public static func isRunning(_ process: Int32, childOf parent: Int32? = nil) -> Bool {
+    guard let text = readFile("/proc/\(process)/stat", atMost: 4096), let fields = statusFields(text),
+      let state = fields[0].first
+    else { return false }
+    let hasEnded = state == UInt8(ascii: "Z") || state == UInt8(ascii: "X")
+    return !hasEnded && (parent == nil || parent == Int32(String(decoding: fields[1], as: UTF8.self)))
+  }
+
+  /// The fields of /proc/PID/stat from the third one, the state, at least 20 of them. The program's name in front of
+  /// them is in parentheses and may hold blanks and parentheses itself, so they are counted from the last one.
+  private static func statusFields(_ text: [UInt8]) -> [ArraySlice<UInt8>]? {
     guard let nameEnd = text.lastIndex(of: UInt8(ascii: ")")) else { return nil }
     let fields = text[(nameEnd + 1)...].split(separator: UInt8(ascii: " "))
-    guard fields.count >= 20, let parent = Int32(String(decoding: fields[1], as: UTF8.self)),
+    return fields.count >= 20 ? fields : nil
+  }
+
+  /// The fields 4 and 22 of /proc/PID/stat.
+  static func parseStatus(_ text: [UInt8]) -> (parent: Int32, startTicks: UInt64)? {
+    guard let fields = statusFields(text), let parent = Int32(String(decoding: fields[1], as: UTF8.self)),
       let start = UInt64(String(decoding: fields[19], as: UTF8.self))
     else { return nil }
     return (parent, start)

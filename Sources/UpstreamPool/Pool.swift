@@ -91,6 +91,13 @@ public final class Pool: Sendable {
   /// nobody passes: a place that is free belongs to the one that has waited longest.
   func letsPass() -> Bool { !isLimited && line.letPass() }
 
+  /// Calls all that wait, and whoever comes until nobody does, be it too many at once: for an upstream that was kept
+  /// from them for a moment only.
+  public func admitEverybody() {
+    line.open()
+    admitWaiting()
+  }
+
   /// More than there can be requests, and so little that sums of it are numbers.
   private static let unlimited = 1 << 32
 }

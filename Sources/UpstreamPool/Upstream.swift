@@ -232,6 +232,9 @@ public final class Upstream: Sendable {
   /// Rises with every new incarnation: connections of an older one are not used again.
   public var generation: Int { generationInForce.load(ordering: .relaxed) }
 
+  /// Connections that were made until now are not used again.
+  public func retireConnections() { generationInForce.wrappingAdd(1, ordering: .relaxed) }
+
   /// The process that was seen last behind the path; nil for TCP, or before the first connection.
   public var incarnation: Incarnation? { knowledge.withLock { $0.incarnation } }
 

@@ -144,15 +144,11 @@ def alone():
 
 
 def test_a_hup_through_supervisor(alone, proxies, folder):
-    """Where requests can't be held for long enough, the workers of the only gunicorn are replaced, not the master.
-
-    uvicorn's workers close connections at once when they are told to end, whatever comes on them: what can't be sent
-    again is lost then, and so only what can be is sent here.
-    """
-    file = {"galaxy": [str(path) for path in alone.files], "restart": RULES, "hold": {"time": "0s"}}
+    """Where requests can't be held for long enough, the workers of the only gunicorn are replaced, not the master."""
+    file = {"galaxy": [str(path) for path in alone.files], "restart": RULES, "hold": {"time": "20s"}}
     proxy = proxies.add(RestartedProxy(Path(folder, "p"), file, alone.prefix))
     before, new = alone.incarnations(), alone.deploy()
-    load = Load(proxy.address, clients=2, posting=False)
+    load = Load(proxy.address, clients=2)
     load.wait_for(10)
     watcher = proxy.restart()
     end = watcher.finish()

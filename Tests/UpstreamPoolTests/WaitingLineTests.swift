@@ -47,6 +47,42 @@ import Testing
       figures.admitted == 5 && figures.longest == 7 && figures.waiting == 0 && figures.waitingBytes == 0)
   }
 
+  @Test func anOpenLineIsLeftByEverybodyAndWhoeverComes() throws {
+    let (line, called) = (line(), Called())
+    line.register(owner: 0) { called.note($0) }
+    func join() throws -> WaitingLine.Ticket { try #require(line.join(owner: 0, bytes: 10, since: 0)) }
+    let full = WaitingLine.Room(upstreams: 1, atOnce: 0, atAll: 1_000)
+    // Nobody waits: what comes later is no part of it.
+    line.open()
+    var tickets = [try join(), try join()]
+    line.admit { full }
+    #expect(called.all.isEmpty)
+    line.open()
+    line.admit { full }
+    #expect(called.all == tickets)
+    tickets.append(try join())
+    line.admit { full }
+    #expect(called.all == tickets)
+    for _ in 0..<3 { line.arrive(waited: 1) }
+    #expect(!line.isOccupied)
+    line.admit { full }
+    _ = try join()
+    line.admit { full }
+    #expect(called.all == tickets)
+  }
+
+  @Test func anOpenLineKeepsToWhatIsAllowedAndEndsWithItsUpstream() throws {
+    let (line, called) = (line(), Called())
+    line.register(owner: 0) { called.note($0) }
+    let tickets = try (0..<5).map { _ in try #require(line.join(owner: 0, bytes: 10, since: 0)) }
+    line.open()
+    line.admit { .init(upstreams: 1, atOnce: 0, atAll: 2) }
+    #expect(called.all == Array(tickets[..<2]))
+    line.admit { .init() }
+    line.admit { .init(upstreams: 1, atOnce: 0, atAll: 1_000) }
+    #expect(called.all.count == 2)
+  }
+
   @Test func theLongestWaitIsThatOfWhoeverWaitsNow() throws {
     let line = line()
     line.register(owner: 0) { _ in }

@@ -99,6 +99,7 @@ final class PoolRun {
     switch machine.phase(of: upstream) {
     case .waiting, .completed, .failed: return nil
     case .draining:
+      if let time = machine.settlingTime(of: upstream) { return time }
       let work = workInFlight(upstream)
       return DrainClass.allCases.filter { work[$0] > 0 }.map(policy.budgets.cut).max()
     case .restarting, .awaitingReadiness: return machine.plan.upstreams[upstream].restartTimeout
@@ -139,6 +140,7 @@ final class PoolRun {
     case .done(let process):
       processes[upstream] = process
       handle(upstream, .restartDone, now)
+    case .handedOver: handle(upstream, .handedOver, now)
     case .refused(let reason): handle(upstream, .restartFailed(reason), now)
     case .died(let failure): handle(upstream, .processFailed(failure), now)
     case .remark(let text): tell(.remark(text))
@@ -200,6 +202,9 @@ final class PoolRun {
       admit(upstream, share: share)
       traffic.beginSample(of: upstream)
       probations[upstream] = now
+    case .resume(let upstream):
+      traffic.resume(upstream)
+      seen[upstream].administration = traffic.administration(of: upstream)
     case .admit(let upstream): admit(upstream, share: 100)
     case .keepOut(let upstream):
       traffic.keepOut(upstream, reason: "its restart failed")

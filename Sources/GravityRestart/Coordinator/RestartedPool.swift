@@ -35,6 +35,9 @@ public protocol RestartedPool: AnyObject {
   /// It takes work again, so many per cent of its share.
   func admit(_ upstream: Int, share: Int)
 
+  /// It takes work again, all of its share, and all that wait at once.
+  func resume(_ upstream: Int)
+
   /// What it shows from now on is looked at.
   func beginSample(of upstream: Int)
 

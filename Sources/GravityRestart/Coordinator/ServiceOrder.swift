@@ -14,6 +14,8 @@ struct ServiceOrder: Sendable {
 
   /// What is told while it goes on.
   enum News: Sendable {
+    /// The workers that a reload replaces take no more connections, as far as that can be waited for.
+    case handedOver
     /// A new process was started, or the old workers are gone. The main process, where it is known.
     case done(process: Int32?)
     case refused(String)
@@ -33,6 +35,10 @@ struct ServiceOrder: Sendable {
   private static let lookInterval = Duration.milliseconds(100)
   /// While it runs and may still die: a look can cost a process.
   private static let watchInterval = Duration.milliseconds(500)
+  /// From the first new worker until the old ones are not waited for any longer: each is told to end at once, and looks
+  /// for that ten times a second.
+  private static let handoverTime = Duration.seconds(3)
+  private static let handoverInterval = Duration.milliseconds(20)
   /// So many looks in a row that fail while a unit is watched are worth a word.
   private static let remarkableFailures = 5
 
@@ -45,7 +51,8 @@ struct ServiceOrder: Sendable {
       // What is stopped is also started, however long the stop takes: given up in between it would stay down.
       let isOneOrder = steps(of: driver).count == 1
       let patience = WaitLimit(until: .after(.milliseconds(service.restartTimeout) + Self.patienceWithStop))
-      let (step, before) = try give(driver, within: isOneOrder ? limit : patience, post)
+      let (step, before, handover) = try give(driver, within: isOneOrder ? limit : patience, post)
+      if let handover { awaitHandover(handover, within: limit, post) }
       watch(driver, StartWatch(step, before: before), before, within: limit, post)
     } catch {
       post(.refused("\(error)"))
@@ -60,10 +67,12 @@ struct ServiceOrder: Sendable {
         .refused, "nothing is known that restarts it", advice: "name its service in the configuration")
     }
     let driver = manager.driver
-    guard isReload, !driver.restartSteps.contains(.reload) else { return driver }
+    guard isReload else { return driver }
+    // It is found once: when old workers have ended nobody may be known who listens, or there may be no pid file for a
+    // moment.
     let status = try driver.inspect(target, within: limit.atMost(Self.lookTime))
     if let process = status.process { return SignalDriver(process: process) }
-    return SignalDriver(.listener)
+    return driver.restartSteps.contains(.reload) ? driver : SignalDriver(.listener)
   }
 
   /// What is down is started, where that is another command than the one that restarts it.
@@ -72,10 +81,10 @@ struct ServiceOrder: Sendable {
     return driver.restartSteps
   }
 
-  /// Gives the orders. Answers the last one, and how the unit was right before it.
+  /// Gives the orders. Answers the last one, how the unit was right before it, and who is to be seen replaced.
   private func give(
     _ driver: any ProcessManagerDriver, within limit: WaitLimit, _ post: (News) -> Void
-  ) throws(ProcessManagerError) -> (RestartStep, UnitStatus) {
+  ) throws(ProcessManagerError) -> (RestartStep, UnitStatus, WorkerHandover?) {
     var steps = steps(of: driver)[...]
     let last = steps.removeLast()
     for step in steps {
@@ -87,6 +96,7 @@ struct ServiceOrder: Sendable {
     let before =
       try isStopped
       ? lookPatiently(driver, within: limit) : driver.inspect(target, within: limit.atMost(Self.lookTime))
+    let handover = last == .reload ? WorkerHandover(before, at: target.endpoint) : nil
     do throws(ProcessManagerError) {
       try perform(last, driver, within: limit, post)
     } catch {
@@ -95,7 +105,21 @@ struct ServiceOrder: Sendable {
       throw error
     }
     notes.remove(target)
-    return (last, before)
+    return (last, before, handover)
+  }
+
+  /// Until the old workers take no more connections, or there is no reason to wait for that.
+  private func awaitHandover(_ handover: WorkerHandover, within limit: WaitLimit, _ post: (News) -> Void) {
+    var limit = limit
+    var hasBegun = false
+    while handover.masterRuns, !handover.isDone {
+      if !hasBegun, handover.hasBegun {
+        hasBegun = true
+        limit = limit.atMost(Self.handoverTime)
+      }
+      guard rest(Self.handoverInterval, within: limit) else { break }
+    }
+    post(.handedOver)
   }
 
   private func perform(

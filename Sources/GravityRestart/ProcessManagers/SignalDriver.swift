@@ -139,7 +139,7 @@ public struct SignalDriver: ProcessManagerDriver {
       }
       return .none("process \(process), which \(place) names, has ended")
     }
-    guard let record = ProcessRecord(of: process) else {
+    guard ProcessRecord.isRunning(process), let record = ProcessRecord(of: process) else {
       return .none("process \(process), which \(place) names, has ended")
     }
     switch GunicornMaster.role(of: record.arguments, parent: ProcessRecord(of: record.parent)?.arguments) {

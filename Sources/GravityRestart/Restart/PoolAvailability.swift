@@ -12,8 +12,8 @@ struct PoolAvailability: Hashable, Sendable {
     switch event {
     case .liveness(let seen): liveness[upstream] = seen
     case .standing(let wanted): standing[upstream] = wanted
-    case .inFlight, .restartDone, .restartFailed, .processFailed, .probed, .sampled, .incarnationChanged,
-      .requestFailed:
+    case .inFlight, .handedOver, .restartDone, .restartFailed, .processFailed, .probed, .sampled,
+      .incarnationChanged, .requestFailed:
       break
     }
   }

@@ -16,6 +16,8 @@ public enum RestartAction: Hashable, Sendable {
   case reload(Int)
   /// Ask for its version on a new connection, once, with a time-out.
   case probe(Int)
+  /// It takes work again while it reloads, all that wait at once.
+  case resume(Int)
   /// Make it ready with so many per cent of its share, and sample it and the others together.
   case beginProbation(Int, share: Int)
   /// Give it more, and sample anew.

@@ -17,6 +17,9 @@ public enum WalkEvent: Hashable, Sendable {
   /// The leases that are alive, without those of probes. Due at once after `RestartAction.setDraining`, and whenever it
   /// changes until the restart.
   case inFlight(WorkInFlight)
+  /// The workers that a reload replaces take no more connections, or have had time enough for that; before
+  /// `restartDone`.
+  case handedOver
   /// The order to restart or reload was carried out: the process was started, or the old workers are gone.
   case restartDone
   /// It could not be carried out, in the words of whoever failed.

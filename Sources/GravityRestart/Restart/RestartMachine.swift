@@ -46,6 +46,10 @@ public struct RestartMachine: Hashable, Sendable {
   /// How far an upstream is.
   public func phase(of upstream: Int) -> UpstreamPhase { walks[upstream].phase }
 
+  /// Milliseconds that its drain takes at most when it is one before a reload, which waits for nothing longer; nil for
+  /// any other.
+  public func settlingTime(of upstream: Int) -> Int64? { walks[upstream].settlingTime }
+
   /// What is known of an upstream's restart until now.
   public func report(of upstream: Int) -> UpstreamReport { walks[upstream].report }
 
@@ -172,7 +176,7 @@ public struct RestartMachine: Hashable, Sendable {
   private func surroundings(of upstream: Int) -> UpstreamWalk.Surroundings {
     UpstreamWalk.Surroundings(
       now: now, policy: plan.policy, restartTimeout: plan.upstreams[upstream].restartTimeout,
-      method: method(upstream),
+      method: method(upstream), settling: settling(upstream),
       hasOthers: plan.upstreams.indices.contains { $0 != upstream && isAvailable($0) })
   }
 
@@ -180,6 +184,11 @@ public struct RestartMachine: Hashable, Sendable {
     let method = plan.method(upstream)
     // There is nobody to send a HUP to when it is down.
     return method == .reload && pool.liveness[upstream] != .up ? .replace : method
+  }
+
+  /// Only what serves has something that could be lost.
+  private func settling(_ upstream: Int) -> SettlingRule? {
+    plan.skipsDrain && method(upstream) == .reload && pool.isEligible(upstream) ? plan.settling : nil
   }
 
   private mutating func setAside(
@@ -272,8 +281,7 @@ public struct RestartMachine: Hashable, Sendable {
     switch walks[upstream].phase {
     case .waiting, .probation, .completed, .failed: return true
     case .draining: return false
-    // Only what was never drained still takes it.
-    case .restarting, .awaitingReadiness: return walks[upstream].report.drainTime == nil
+    case .restarting, .awaitingReadiness: return walks[upstream].isOpen
     }
   }
 
@@ -316,7 +324,7 @@ public struct RestartMachine: Hashable, Sendable {
     step(upstream, into: &actions) { walk, around, actions in
       if isWithdrawn {
         walk.giveUp(.takenOver)
-      } else if skipsDrain {
+      } else if skipsDrain, around.settling == nil {
         walk.restart(around, into: &actions)
       } else {
         walk.drain(around, into: &actions)

@@ -32,6 +32,8 @@ public struct RestartPlan: Hashable, Sendable {
   public let order: [Int]
   public let policy: RestartPolicy
   public let approach: RestartApproach
+  /// For how long requests are held around a reload of the only upstream; nil when they can't wait.
+  let settling: SettlingRule?
   /// True when it ends after preflight.
   public let isDryRun: Bool
 
@@ -49,6 +51,7 @@ public struct RestartPlan: Hashable, Sendable {
     self.policy = policy
     self.isDryRun = isDryRun
     order = try Self.order(of: upstreams, only: only)
+    settling = holdTime > 0 ? policy.settling.limited(to: holdTime) : nil
     approach = .choose(count: upstreams.count, upstream: upstreams[0], holdTime: holdTime, absence: absence)
   }
 
@@ -89,7 +92,7 @@ public struct RestartPlan: Hashable, Sendable {
     }
   }
 
-  /// True when the upstream keeps taking work until its restart.
+  /// True when the upstream is not drained before its restart.
   var skipsDrain: Bool {
     switch approach {
     case .othersServe, .hold: false

@@ -5,6 +5,7 @@ public struct RestartPolicy: Hashable, Sendable {
   /// So many upstreams of the pool stay eligible. A pool of one can have none meanwhile.
   public var minimumAvailable = UpstreamQuantity.number(1)
   public var budgets = DrainBudgets()
+  public var settling = SettlingRule()
   public var readiness = ReadinessRule()
   /// Nil for none: a ready upstream has its full share at once.
   public var probation: ProbationRule? = ProbationRule()
@@ -37,6 +38,24 @@ public enum UpstreamQuantity: Hashable, Sendable {
     case .number(let number): number
     case .percent(let percent): (count * percent + 99) / 100
     }
+  }
+}
+
+/// For how long requests are held around the reload of the only upstream. Times in milliseconds.
+public struct SettlingRule: Hashable, Sendable {
+  /// Before it, so that its workers read what was sent to them. Nothing is waited for longer than that.
+  public var before: Int64 = 500
+  /// After it at most, until its old workers take no more connections.
+  public var after: Int64 = 5_000
+
+  public init() {}
+
+  /// As much of it as requests can wait, with a quarter of that to spare.
+  func limited(to holdTime: Int64) -> Self {
+    var limited = self
+    limited.before = min(before, holdTime / 4)
+    limited.after = min(after, holdTime / 2)
+    return limited
   }
 }
 

@@ -6,6 +6,8 @@ struct UpstreamWalk: Hashable, Sendable {
   private var state = State.waiting
   /// The version that must run afterwards; nil when any will do.
   private var versionOnDisk: String?
+  /// True when it takes work from its restart on.
+  private(set) var isOpen = false
 
   private enum State: Hashable {
     case waiting
@@ -22,6 +24,8 @@ struct UpstreamWalk: Hashable, Sendable {
     var began: Int64
     var deadline: Int64
     var method: RestartMethod
+    /// Until when requests are held; nil when they are not, or are until it is ready.
+    var heldUntil: Int64?
   }
 
   /// What a walk has to know of its surroundings.
@@ -30,6 +34,8 @@ struct UpstreamWalk: Hashable, Sendable {
     var policy: RestartPolicy
     var restartTimeout: Int64
     var method: RestartMethod
+    /// For how long requests are held around its reload; nil when they are not.
+    var settling: SettlingRule?
     /// True when other upstreams take traffic to compare with.
     var hasOthers: Bool
   }
@@ -49,6 +55,11 @@ struct UpstreamWalk: Hashable, Sendable {
     case .completed: .completed
     case .failed(let fault): .failed(fault)
     }
+  }
+
+  /// Milliseconds that its drain takes at most, if it is one before a reload.
+  var settlingTime: Int64? {
+    if case .draining(let drain) = state { drain.settlingTime } else { nil }
   }
 
   /// The report with what became of it.
@@ -74,7 +85,7 @@ struct UpstreamWalk: Hashable, Sendable {
   /// - Precondition: it waits.
   mutating func drain(_ around: Surroundings, into actions: inout [RestartAction]) {
     precondition(phase == .waiting)
-    state = .draining(UpstreamDrain(began: around.now))
+    state = .draining(UpstreamDrain(began: around.now, settlingTime: around.settling?.before))
     actions.append(.setDraining(upstream))
   }
 
@@ -98,9 +109,13 @@ struct UpstreamWalk: Hashable, Sendable {
   /// - Precondition: it has not been restarted.
   mutating func restart(_ around: Surroundings, into actions: inout [RestartAction]) {
     precondition(phase == .waiting || phase == .draining)
+    isOpen = phase == .waiting
+    // Whatever has become of it meanwhile: what began as a drain before a reload holds no longer than that.
+    let heldUntil = settlingTime.map { _ in around.now + (around.settling?.after ?? 0) }
     state = .restarting(
       RestartOrder(
-        began: around.now, deadline: around.now + around.restartTimeout, method: around.method))
+        began: around.now, deadline: around.now + around.restartTimeout, method: around.method,
+        heldUntil: heldUntil))
     actions.append(around.method == .reload ? .reload(upstream) : .restart(upstream))
   }
 
@@ -111,6 +126,7 @@ struct UpstreamWalk: Hashable, Sendable {
   mutating func handle(_ event: WalkEvent, _ around: Surroundings, into actions: inout [RestartAction]) {
     switch event {
     case .inFlight(let work): handle(work, around, into: &actions)
+    case .handedOver: handedOver(event, into: &actions)
     case .restartDone: restartDone(event, around, into: &actions)
     case .restartFailed(let reason): restartFailed(event, reason, into: &actions)
     case .processFailed(let failure): processFailed(failure)
@@ -136,11 +152,32 @@ struct UpstreamWalk: Hashable, Sendable {
     }
   }
 
+  private mutating func handedOver(_ event: WalkEvent, into actions: inout [RestartAction]) {
+    switch state {
+    // Late if nothing is held, or no longer.
+    case .restarting(let order): resume(order, into: &actions)
+    // Late: it was given up.
+    case .failed: break
+    case .waiting, .draining, .awaitingReadiness, .probation, .completed: misplaced(event, into: &actions)
+    }
+  }
+
+  /// Ends the hold around a reload.
+  private mutating func resume(_ order: RestartOrder, into actions: inout [RestartAction]) {
+    guard order.heldUntil != nil else { return }
+    var order = order
+    order.heldUntil = nil
+    state = .restarting(order)
+    isOpen = true
+    actions.append(.resume(upstream))
+  }
+
   private mutating func restartDone(
     _ event: WalkEvent, _ around: Surroundings, into actions: inout [RestartAction]
   ) {
     switch state {
     case .restarting(let clock):
+      resume(clock, into: &actions)
       report.restartTime = around.now - clock.began
       let watch = ReadinessWatch(began: around.now, deadline: clock.deadline)
       state = .awaitingReadiness(watch, clock.method)
@@ -269,7 +306,11 @@ struct UpstreamWalk: Hashable, Sendable {
       state = .draining(drain)
       endDrain(drain, around, into: &actions)
     case .restarting(let clock):
-      if around.now >= clock.deadline { state = .failed(.restartTimedOut) }
+      if around.now >= clock.deadline {
+        state = .failed(.restartTimedOut)
+      } else if let until = clock.heldUntil, around.now >= until {
+        resume(clock, into: &actions)
+      }
     case .awaitingReadiness(var watch, let method):
       if around.now >= watch.deadline {
         state = .failed(.notReady(watch.obstacle))
@@ -293,7 +334,7 @@ struct UpstreamWalk: Hashable, Sendable {
       report.leftOver = work
       report.drainTime = around.now - drain.began
       restart(around, into: &actions)
-    case .drained:
+    case .drained, .settled:
       report.drainTime = around.now - drain.began
       restart(around, into: &actions)
     }
@@ -321,7 +362,7 @@ struct UpstreamWalk: Hashable, Sendable {
   func deadline(_ policy: RestartPolicy) -> Int64? {
     switch state {
     case .draining(let drain): drain.deadline(policy.budgets)
-    case .restarting(let clock): clock.deadline
+    case .restarting(let clock): min(clock.heldUntil ?? clock.deadline, clock.deadline)
     case .awaitingReadiness(let watch, _): min(watch.nextProbe ?? watch.deadline, watch.deadline)
     case .probation(let watch): policy.probation.map(watch.deadline)
     case .waiting, .completed, .failed: nil

@@ -38,6 +38,8 @@ public final class WaitingLine: Sendable {
     var passing = PassingTurns()
     /// Those whose turn has come and who have not begun yet: they count as work already.
     var onTheirWay = 0
+    /// Whoever waits goes as soon as there is an upstream, until nobody waits.
+    var isOpen = false
     var figures = Figures()
     var owners: [Int: @Sendable (Ticket) -> Void] = [:]
 
@@ -119,6 +121,10 @@ public final class WaitingLine: Sendable {
     }
   }
 
+  /// Lets everybody go whom upstreams are allowed to take, and whoever comes until the line is empty: they would wait
+  /// in the upstream's backlog as well as here. See `admit`.
+  func open() { state.withLock { $0.isOpen = $0.length > 0 } }
+
   /// Lets as many go as there is room for.
   ///
   /// - Parameters:
@@ -129,8 +135,10 @@ public final class WaitingLine: Sendable {
     var called: [(call: @Sendable (Ticket) -> Void, ticket: Ticket)] = []
     state.withLock { state in
       let room = room()
+      if room.upstreams == 0 || state.length == 0 { state.isOpen = false }
       let due = now.map { state.pace.due(upstreams: room.upstreams, now: $0) } ?? 0
-      var free = min(max(room.atOnce - state.onTheirWay, due), room.atAll - state.onTheirWay)
+      let wanted = state.isOpen ? .max : max(room.atOnce - state.onTheirWay, due)
+      var free = min(wanted, room.atAll - state.onTheirWay)
       while free > 0, let ticket = state.queue.takeFirst() {
         free -= 1
         state.pace.noteAdmission()

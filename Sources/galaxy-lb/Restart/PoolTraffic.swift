@@ -108,8 +108,19 @@ final class PoolTraffic: RestartedPool {
   func admit(_ upstream: Int, share: Int) {
     guard let (pool, found) = find(upstream) else { return }
     plane.setShare(share, of: found, in: pool)
+    takeWork(upstream, found, pool)
+  }
+
+  func resume(_ upstream: Int) {
+    guard let (pool, found) = find(upstream) else { return }
+    takeWork(upstream, found, pool)
+    pool.admitEverybody()
+  }
+
+  private func takeWork(_ upstream: Int, _ found: Upstream, _ pool: Pool) {
+    // What has outlived the drain may end at a process that is about to close its connections.
+    if barriers.removeValue(forKey: upstream) != nil { found.retireConnections() }
     plane.set(.ready, reason: nil, for: found, of: pool)
-    barriers[upstream] = nil
   }
 
   func beginSample(of upstream: Int) { samplesBegan[upstream] = traffic(of: upstream) }

@@ -30,6 +30,10 @@ private final class IdlePool: RestartedPool {
     administrations[upstream] = .ready
     calls.append("admit \(upstream) \(share)")
   }
+  func resume(_ upstream: Int) {
+    administrations[upstream] = .ready
+    calls.append("resume \(upstream)")
+  }
   func beginSample(of upstream: Int) {}
   func keepOut(_ upstream: Int, reason: String) {
     administrations[upstream] = .keptOut

@@ -287,6 +287,78 @@ import Testing
     #expect(run.outcome?.upstreams[0].drainTime == nil)
   }
 
+  /// The only upstream, which reloads, after preflight. A request can wait for so long.
+  private func reloading(hold: Int64 = 60_000) throws -> DrivenMachine {
+    var run = try run(1, isPreloaded: false, hold: hold)
+    #expect(run.passPreflight() == [.setDraining(0)])
+    return run
+  }
+
+  private func finish(_ run: inout DrivenMachine) -> RestartOutcome? {
+    for _ in 0..<3 {
+      run.tell(0, .probed(.good(incarnation(0), version: "2")))
+      run.tick()
+    }
+    return run.outcome
+  }
+
+  @Test func requestsAreHeldUntilTheOldWorkersTakeNoMore() throws {
+    var run = try reloading()
+    let everything = work(ordinary: 3, upload: 1, download: 1, eventStream: 2, tunnel: 1)
+    #expect(run.tell(0, .inFlight(everything)) == [])
+    #expect(run.machine.settlingTime(of: 0) == 500)
+    #expect(run.tell(0, .inFlight(work(ordinary: 1, eventStream: 3, tunnel: 1)), after: 100) == [])
+    #expect(run.tell(0, .inFlight(work(eventStream: 3, tunnel: 1)), after: 100) == [.reload(0)])
+    #expect(run.tell(0, .handedOver, after: 300) == [.resume(0)])
+    #expect(run.tell(0, .restartDone, after: 30_000) == [.probe(0)])
+    let outcome = try #require(finish(&run))
+    #expect(outcome.result == .completed)
+    #expect(outcome.downtime == 500)
+    let report = outcome.upstreams[0]
+    #expect(report.drainTime == 200 && report.waitedFor == everything)
+    #expect(report.cut == WorkInFlight() && report.leftOver == WorkInFlight())
+  }
+
+  @Test func aReloadWaitsForNothingLong() throws {
+    var run = try reloading()
+    run.tell(0, .inFlight(work(ordinary: 1)), after: 10)
+    #expect(run.tick() == [.reload(0)])
+    #expect(run.now == 500)
+    #expect(run.tick() == [.resume(0)])
+    #expect(run.now == 5_500)
+    #expect(run.tell(0, .handedOver) == [])
+    #expect(run.tell(0, .restartDone) == [.probe(0)])
+    #expect(finish(&run)?.downtime == 5_500)
+  }
+
+  @Test func noRequestIsHeldForLongerThanItCanWait() throws {
+    var run = try reloading(hold: 1_000)
+    #expect(run.tick() == [.reload(0)])
+    #expect(run.tick() == [.resume(0)])
+    #expect(run.now == 750)
+  }
+
+  @Test func theEndOfTheOldWorkersEndsTheHoldToo() throws {
+    var run = try reloading()
+    run.tell(0, .inFlight(WorkInFlight()))
+    #expect(run.tell(0, .restartDone, after: 200) == [.resume(0), .probe(0)])
+    #expect(finish(&run)?.downtime == 200)
+  }
+
+  @Test func aReloadThatFailsHoldsNothing() throws {
+    var run = try reloading()
+    run.tell(0, .inFlight(WorkInFlight()))
+    #expect(run.tell(0, .restartFailed("no")).first == .admit(0))
+    #expect(run.outcome?.result.exitStatus == 1)
+  }
+
+  @Test func anAbortBeforeAReloadGivesBackWhatIsHeld() throws {
+    var run = try reloading()
+    run.tell(0, .inFlight(work(ordinary: 1)))
+    #expect(run.tell(.abort).first == .admit(0))
+    #expect(run.outcome?.result == .stopped(.aborted))
+  }
+
   @Test func theOnlyUpstreamIsLeftToItsHealthWhenItFails() throws {
     var run = try run(1)
     run.passPreflight()

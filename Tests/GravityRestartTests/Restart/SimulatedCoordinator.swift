@@ -21,6 +21,7 @@ extension Simulation {
         servers[upstream].administration = .ready
         sample(upstream)
       case .raiseShare: break
+      case .resume(let upstream): servers[upstream].administration = .ready
       case .admit(let upstream):
         servers[upstream].administration = .ready
         // What did not end although it was cut will be cut again by the next drain.

@@ -53,7 +53,11 @@ extension Simulation {
   mutating func carryOut(_ boot: Boot, _ upstream: Int, keepsProcess: Bool) {
     let before = servers[upstream].incarnation
     stop(upstream)
-    later(.random(in: 100...5_000, using: &random), for: upstream) { simulation in
+    let delay = Int64.random(in: 100...9_000, using: &random)
+    if keepsProcess, isLucky(80) {
+      later(.random(in: 1...delay, using: &random), for: upstream) { $0.tell(upstream, .handedOver) }
+    }
+    later(delay, for: upstream) { simulation in
       simulation.start(upstream, version: boot == .answersOldVersion ? "1" : "2", answers: false)
       if keepsProcess { simulation.servers[upstream].incarnation = before }
       simulation.servers[upstream].failsRequests = boot == .failsUnderTraffic

@@ -104,10 +104,11 @@ struct Simulation {
     // So that most are of the way that most have.
     let methods = RestartMethod.allCases + Array(repeating: .replace, count: 6)
     let method = methods.randomElement(using: &random)!
+    let isPreloaded = method != .reload && Bool.random(using: &random)
     let members = (0..<Int.random(in: 1...5, using: &random)).map { number in
       let isDown = policy.startsStopped && Int.random(in: 0..<3, using: &random) == 0
       return PlannedUpstream(
-        name: "g\(number)", method: method, isPreloaded: method != .reload,
+        name: "g\(number)", method: method, isPreloaded: isPreloaded,
         restartTimeout: .random(in: 10_000...90_000, using: &random),
         standing: isDown && Bool.random(using: &random) ? .keptOut : .ready, liveness: isDown ? .down : .up)
     }

@@ -15,12 +15,18 @@
 ///    with what happened to each upstream.
 /// 7. It ends within `RestartPlan.longestTime`, and says so once (`Simulation.run`).
 /// 8. After the word that it stops nothing is begun, and no drain is followed by a restart.
-/// 9. Longest hold and downtime in the report are what they were.
+/// 9. Around a reload of the only upstream nothing is ended or cut, and requests are held no longer than its settling and
+///    the time after it allow; they are held only where they can wait.
+/// 10. Longest hold and downtime in the report are what they were.
 struct SimulationInvariants {
   private let plan: RestartPlan
   private var drainBegan: [Int: Int64] = [:]
   /// Those that served when they were taken out.
   private var served: Set<Int> = []
+  /// Those that drain, or are held, only around a reload.
+  private var settling: Set<Int> = []
+  /// When requests are held around a reload that was ordered.
+  private var heldSince: [Int: Int64] = [:]
   private(set) var restarts: [Int: Int] = [:]
   private var processBefore: [Int: ServerIncarnation] = [:]
   private var goodAnswer: [Int: (incarnation: ServerIncarnation?, version: String)] = [:]
@@ -35,6 +41,8 @@ struct SimulationInvariants {
   private var longestHold: Int64 = 0
   private var downtime: Int64 = 0
   private var touched: Set<Int> = []
+  /// How often requests went on while an upstream reloaded.
+  private(set) var resumed = 0
   private(set) var boots: [Simulation.Boot: Int] = [:]
 
   init(_ plan: RestartPlan) { self.plan = plan }
@@ -46,6 +54,11 @@ struct SimulationInvariants {
   /// What is waited for although its budget has run out.
   func overdue(at now: Int64, _ servers: [Simulation.Server]) -> [String] {
     servers.indices.filter { upstream in
+      if settling.contains(upstream), let rule = plan.settling {
+        if let held = heldSince[upstream] { return now > held + rule.after }
+        let end = (drainBegan[upstream] ?? 0) + rule.before
+        return servers[upstream].administration == .draining && now > end
+      }
       guard servers[upstream].administration == .draining, let began = drainBegan[upstream] else {
         return false
       }
@@ -91,6 +104,12 @@ struct SimulationInvariants {
       if serves { served.insert(upstream) } else { served.remove(upstream) }
       check(!serves || eligible - 1 >= plan.minimumAvailable, "\(eligible) eligible before")
       drainBegan[upstream] = now
+      if plan.skipsDrain, serves {
+        settling.insert(upstream)
+        check(plan.settling != nil && plan.method(upstream) == .reload, "held for nothing")
+      } else {
+        settling.remove(upstream)
+      }
       out.insert(upstream)
       check(out.count <= plan.maximumUnavailable, "\(out) are out")
     case .restart(let upstream), .reload(let upstream):
@@ -107,7 +126,12 @@ struct SimulationInvariants {
       processBefore[upstream] = server.incarnation
       goodAnswer[upstream] = nil
       known[upstream] = nil
-      if let began = drainBegan[upstream] {
+      if settling.contains(upstream) {
+        let isRead = server.leases.allSatisfy { ![.ordinary, .upload].contains($0.kind) }
+        let time = plan.settling?.before ?? 0
+        check(isRead || now - (drainBegan[upstream] ?? now) >= time, "before it had settled")
+        heldSince[upstream] = now
+      } else if let began = drainBegan[upstream] {
         let budgets = plan.policy.budgets
         let hadTime = server.leases.allSatisfy { $0.cutAt.map { now - $0 >= budgets.afterLastCut } ?? false }
         check(hadTime || now - began >= budgets.limit, "\(server.leases.count) leases alive")
@@ -116,10 +140,15 @@ struct SimulationInvariants {
         check(plan.skipsDrain && server.liveness == .up, "without a drain")
         check(action == .reload(upstream) || plan.method(upstream) == .handOver, "without a drain")
       }
+    case .resume(let upstream):
+      check(heldSince.removeValue(forKey: upstream) != nil, "nothing is held")
+      resumed += 1
     case .cutRemaining(let upstream, let kind):
+      check(!settling.contains(upstream), "around a reload")
       check(now - (drainBegan[upstream] ?? now) >= plan.policy.budgets.cut(kind), "before its budget ran out")
       check(servers[upstream].leases.contains { $0.kind == kind }, "nothing to cut")
     case .closeTunnels(let upstream):
+      check(!settling.contains(upstream), "around a reload")
       check(now - (drainBegan[upstream] ?? now) >= plan.policy.budgets.tunnel, "before its budget ran out")
     case .beginProbation(let upstream, _):
       check(
@@ -127,6 +156,7 @@ struct SimulationInvariants {
         "unproven: \(String(describing: goodAnswer[upstream]))")
     case .admit(let upstream):
       out.remove(upstream)
+      heldSince[upstream] = nil
       if restarts[upstream] != nil, plan.upstreams.count > 1 {
         check(machine.phase(of: upstream) == .completed, "has failed")
         check(
@@ -137,7 +167,8 @@ struct SimulationInvariants {
       out.remove(upstream)
       let wasKeptOut = plan.upstreams[upstream].standing == .keptOut
       check(plan.upstreams.count > 1 || wasKeptOut && restarts[upstream] == nil, "the only one")
-    case .beginPreflight, .endEventStreams, .probe, .raiseShare, .report, .finish: break
+    case .endEventStreams(let upstream): check(!settling.contains(upstream), "around a reload")
+    case .beginPreflight, .probe, .raiseShare, .report, .finish: break
     }
     return found
   }

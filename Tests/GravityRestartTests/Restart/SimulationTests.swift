@@ -24,13 +24,16 @@ import func Glibc.getenv
       ends[outcome.result.exitStatus, default: 0] += 1
       boots.merge(simulation.invariants.boots, uniquingKeysWith: +)
       seen.note(outcome)
+      seen.resumed += simulation.invariants.resumed
     }
     guard given == nil else { return }
     print("ends by exit status: \(ends.sorted { $0.key < $1.key }), seen: \(seen)")
     // A simulation in which something never happens would prove nothing about it.
     for status: Int32 in [0, 1, 4, 5] { #expect(ends[status, default: 0] > 50, "exit status \(status)") }
     for boot in Simulation.Boot.allCases { #expect(boots[boot, default: 0] > 5, "\(boot)") }
-    for often in [seen.cuts, seen.leftOver, seen.undone, seen.foreign] { #expect(often > 20, "\(seen)") }
+    for often in [seen.cuts, seen.leftOver, seen.undone, seen.foreign, seen.resumed] {
+      #expect(often > 20, "\(seen)")
+    }
     #expect(seen.faults.count >= 7, "\(seen)")
   }
 
@@ -40,6 +43,7 @@ import func Glibc.getenv
     var leftOver = 0
     var undone = 0
     var foreign = 0
+    var resumed = 0
     var faults: [String: Int] = [:]
 
     mutating func note(_ outcome: RestartOutcome) {

@@ -108,8 +108,8 @@ extension RestartAction {
     switch self {
     case .setDraining(let upstream), .endEventStreams(let upstream), .closeTunnels(let upstream),
       .cutRemaining(let upstream, _), .restart(let upstream), .reload(let upstream),
-      .beginProbation(let upstream, _), .raiseShare(let upstream, _), .admit(let upstream),
-      .keepOut(let upstream):
+      .resume(let upstream), .beginProbation(let upstream, _), .raiseShare(let upstream, _),
+      .admit(let upstream), .keepOut(let upstream):
       upstream
     case .beginPreflight, .probe, .report, .finish: nil
     }

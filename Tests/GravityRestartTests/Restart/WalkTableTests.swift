@@ -17,7 +17,7 @@ import Testing
 
   /// The columns of the table.
   static let events: [WalkEvent] = [
-    .inFlight(work(ordinary: 2)), .inFlight(WorkInFlight()), .restartDone, .restartFailed("no"),
+    .inFlight(work(ordinary: 2)), .inFlight(WorkInFlight()), .handedOver, .restartDone, .restartFailed("no"),
     .processFailed(.fatal("exit status 1")), .probed(.good(new, version: "2")),
     .probed(.good(old, version: "1")), .probed(.bad("503")),
     .sampled(own: TrafficSample(requests: 100), others: TrafficSample(requests: 100)),
@@ -38,7 +38,8 @@ import Testing
     (
       .waiting,
       [
-        .late, .late, .misplaced, .misplaced, .late, .misplaced, .misplaced, .misplaced, .misplaced,
+        .late, .late, .misplaced, .misplaced, .misplaced, .late, .misplaced, .misplaced, .misplaced,
+        .misplaced,
         .misplaced,
         .changes, .changes, .late, .late, .late, .late, .late, .late, .changes,
       ]
@@ -46,7 +47,8 @@ import Testing
     (
       .draining,
       [
-        .changes, .becomes(.restarting), .misplaced, .misplaced, .late, .misplaced, .misplaced, .misplaced,
+        .changes, .becomes(.restarting), .misplaced, .misplaced, .misplaced, .late, .misplaced, .misplaced,
+        .misplaced,
         .misplaced, .misplaced, .changes, .changes, .late, .late, .late, .becomes(takenOver),
         .becomes(takenOver),
         .becomes(takenOver), .changes,
@@ -55,7 +57,7 @@ import Testing
     (
       .restarting,
       [
-        .late, .late, .becomes(.awaitingReadiness), .becomes(.failed(.notRestarted("no"))),
+        .late, .late, .late, .becomes(.awaitingReadiness), .becomes(.failed(.notRestarted("no"))),
         .becomes(.failed(process)), .misplaced, .misplaced, .misplaced, .misplaced, .misplaced, .late, .late,
         .late,
         .late, .late, .becomes(takenOver), .becomes(takenOver), .becomes(takenOver), .changes,
@@ -64,7 +66,8 @@ import Testing
     (
       .awaitingReadiness,
       [
-        .late, .late, .misplaced, .misplaced, .becomes(.failed(process)), .becomes(.probation), .changes,
+        .late, .late, .misplaced, .misplaced, .misplaced, .becomes(.failed(process)), .becomes(.probation),
+        .changes,
         .changes,
         .misplaced, .misplaced, .late, .late, .late, .late, .late, .becomes(takenOver), .becomes(takenOver),
         .becomes(takenOver), .changes,
@@ -73,7 +76,8 @@ import Testing
     (
       .probation,
       [
-        .late, .late, .misplaced, .misplaced, .becomes(.failed(process)), .misplaced, .misplaced, .misplaced,
+        .late, .late, .misplaced, .misplaced, .misplaced, .becomes(.failed(process)), .misplaced, .misplaced,
+        .misplaced,
         .changes, .becomes(.failed(worse)), .late, .becomes(.failed(.replaced)), .becomes(.failed(.wentDown)),
         .late,
         .late, .becomes(takenOver), .becomes(takenOver), .becomes(takenOver), .changes,
@@ -82,7 +86,8 @@ import Testing
     (
       .completed,
       [
-        .late, .late, .misplaced, .misplaced, .late, .misplaced, .misplaced, .misplaced, .late, .late, .late,
+        .late, .late, .misplaced, .misplaced, .misplaced, .late, .misplaced, .misplaced, .misplaced, .late,
+        .late, .late,
         .changes, .late, .late, .late, .late, .late, .late, .changes,
       ]
     ),
@@ -91,9 +96,24 @@ import Testing
       [
         .late, .late, .late, .late, .late, .late, .late, .late, .late, .late, .late, .late, .late, .late,
         .late,
+        .late,
         .late, .late, .late, .changes,
       ]
     ),
+  ]
+
+  /// The rows of the only upstream, which reloads: what differs from `table`.
+  static let reloading: [(state: State, event: WalkEvent, effect: Effect)] = [
+    (.draining, .inFlight(work(ordinary: 2)), .changes),
+    (.draining, .inFlight(work(upload: 1, eventStream: 1)), .changes),
+    (.draining, .inFlight(work(download: 1, eventStream: 2, tunnel: 3)), .becomes(.restarting)),
+    (.draining, .handedOver, .misplaced),
+    (.restarting, .handedOver, .changes), (.restarting, .inFlight(work(ordinary: 1)), .late),
+    (.restarting, .restartDone, .becomes(.awaitingReadiness)),
+    (.restarting, .restartFailed("no"), .becomes(.failed(.notRestarted("no")))),
+    (.restarting, .processFailed(.fatal("exit status 1")), .becomes(.failed(process))),
+    (.restarting, .standing(.withdrawn), .becomes(takenOver)),
+    (.awaitingReadiness, .handedOver, .misplaced), (.failed, .handedOver, .late),
   ]
 
   enum State: CaseIterable {
@@ -105,11 +125,19 @@ import Testing
     policy.readiness.successes = 1
     policy.probation?.shares = [10]
     return UpstreamWalk.Surroundings(
-      now: 0, policy: policy, restartTimeout: 1_000, method: .replace, hasOthers: true)
+      now: 0, policy: policy, restartTimeout: 1_000, method: .replace, settling: nil, hasOthers: true)
+  }()
+
+  static let alone: UpstreamWalk.Surroundings = {
+    var alone = around
+    alone.method = .reload
+    alone.settling = SettlingRule()
+    alone.hasOthers = false
+    return alone
   }()
 
   /// A walk in this state, by the way that leads there.
-  static func walk(in state: State) -> UpstreamWalk {
+  static func walk(in state: State, _ around: UpstreamWalk.Surroundings = around) -> UpstreamWalk {
     var walk = UpstreamWalk(upstream: 0, name: "gunicorn0")
     var actions: [RestartAction] = []
     walk.note(
@@ -142,8 +170,16 @@ import Testing
     }
   }
 
-  static func effect(of event: WalkEvent, in state: State) -> Effect {
-    let before = walk(in: state)
+  @Test func theOnlyOneThatReloadsDiffersInThis() {
+    for (state, event, effect) in Self.reloading {
+      #expect(Self.effect(of: event, in: state, Self.alone) == effect, "\(state), \(event)")
+    }
+  }
+
+  static func effect(
+    of event: WalkEvent, in state: State, _ around: UpstreamWalk.Surroundings = around
+  ) -> Effect {
+    let before = walk(in: state, around)
     var after = before
     var actions: [RestartAction] = []
     after.handle(event, around, into: &actions)

@@ -1,7 +1,6 @@
 """Real gunicorns whose workers answer for a Galaxy of a configuration."""
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -90,7 +89,7 @@ class Gunicorn(Gunicorns):
     def end(self):
         workers = self.workers() if self.process.poll() is None else []
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGQUIT)
+            self.process.terminate()
             self.process.wait(20)
         eventually(lambda: not any(map(is_running, workers)), "its workers have ended", 20)
         super().end()
