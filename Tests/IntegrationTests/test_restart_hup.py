@@ -13,7 +13,11 @@ APPLICATION = """
 import asyncio
 import json
 import os
+import time
 from galaxy.version import VERSION_MAJOR, VERSION_MINOR
+
+while os.path.exists("g0.hold-boot"):
+    time.sleep(0.02)
 
 async def application(scope, receive, send):
     if scope["type"] != "http":
@@ -101,3 +105,21 @@ def test_streams_stay(gunicorn, proxies):
     assert (end["result"], end["exit_status"]) == ("completed", 0), watcher.story()
     (report,) = upstreams_of(end["report"]).values()
     assert report["cut"]["total"] == 0 and report["waited_for"]["event_stream"] == 1
+
+
+def test_nothing_is_held_until_the_new_workers_have_booted(gunicorn, proxies):
+    """All that come meanwhile wait in the socket, and are answered."""
+    proxy = proxies(gunicorn)
+    load = Load(proxy.address, clients=40)
+    load.wait_for(100)
+    gunicorn.knob(0, "hold-boot").touch()
+    watcher = proxy.restart()
+    watcher.until("phase", phase="awaiting_readiness")
+    proxy.wait_for_in_flight(40)
+    assert proxy.control.get("/v1/status")["pools"][0]["hold"]["waiting"] == 0
+    gunicorn.knob(0, "hold-boot").unlink()
+    end = watcher.finish()
+    load.finish()
+    assert (end["result"], end["exit_status"]) == ("completed", 0), watcher.story()
+    executed = [path.rpartition("/")[2] for path in gunicorn.executed()]
+    assert sorted(executed) == sorted(load.keys)
