@@ -15,6 +15,7 @@ public final class Upstream: Sendable {
   private let ledger: UpstreamLedger
   /// A copy of `Knowledge.health.state` that balancing reads without a lock.
   private let operational: Atomic<UInt8>
+  private let silenceExcusedUntil = Atomic<Int64>(0)
   /// True while the next success or failure could change something.
   private let isUnsettled: Atomic<Bool>
   private let weightInForce: Atomic<Int>
@@ -200,8 +201,13 @@ public final class Upstream: Sendable {
 
   /// A probe found nobody, or got no good answer.
   public func noteBadProbe(isUnreachable: Bool, now: Int64) {
+    guard isUnreachable || now >= silenceExcusedUntil.load(ordering: .relaxed) else { return }
     update(now) { $0.probeFailed(isUnreachable ? .unreachable : .noGoodAnswer, now: now) }
   }
+
+  /// Until then a probe without a good answer says nothing, because its workers are being replaced and their socket keeps
+  /// what comes for them. In milliseconds of the monotonic clock; what is over, such as 0, ends it.
+  public func excuseSilence(until moment: Int64) { silenceExcusedUntil.store(moment, ordering: .relaxed) }
 
   /// True for the one caller who is to try an upstream that is down and not probed.
   func takeTrial(now: Int64) -> Bool {

@@ -1,5 +1,7 @@
 """HUPs to the only gunicorn, whose uvicorn workers close their connections when they are told to end."""
 
+import time
+
 import pytest
 from harness.client import get
 from harness.stream import eventually
@@ -108,14 +110,17 @@ def test_streams_stay(gunicorn, proxies):
 
 
 def test_nothing_is_held_until_the_new_workers_have_booted(gunicorn, proxies):
-    """All that come meanwhile wait in the socket, and are answered."""
-    proxy = proxies(gunicorn)
+    """All that come meanwhile wait in the socket, and are answered, though no probe is for so long."""
+    proxy = proxies(gunicorn, pool={"health": {"timeout": "100ms", "interval": "100ms"}})
     load = Load(proxy.address, clients=40)
     load.wait_for(100)
     gunicorn.knob(0, "hold-boot").touch()
     watcher = proxy.restart()
     watcher.until("phase", phase="awaiting_readiness")
     proxy.wait_for_in_flight(40)
+    time.sleep(1)
+    (upstream,) = proxy.control.get("/v1/upstreams")["upstreams"]
+    assert upstream["operational"] == "up"
     assert proxy.control.get("/v1/status")["pools"][0]["hold"]["waiting"] == 0
     gunicorn.knob(0, "hold-boot").unlink()
     end = watcher.finish()

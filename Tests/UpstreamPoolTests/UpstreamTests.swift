@@ -134,4 +134,19 @@ func makeUpstream(
       #expect(downs - ups == (upstream.state.operational == .down ? 1 : 0), "round \(round)")
     }
   }
+
+  /// While its workers are replaced, but somebody has to listen.
+  @Test func silenceCanBeExcused() {
+    let upstream = makeUpstream()
+    upstream.noteGoodProbe(now: 0)
+    upstream.excuseSilence(until: 1_000)
+    for now in 1..<1_000 as Range<Int64> { upstream.noteBadProbe(isUnreachable: false, now: now) }
+    #expect(upstream.state.operational == .up)
+    for now in 1_000..<1_010 as Range<Int64> { upstream.noteBadProbe(isUnreachable: false, now: now) }
+    #expect(upstream.state.operational != .up)
+    upstream.noteGoodProbe(now: 2_000)
+    upstream.excuseSilence(until: 9_000)
+    upstream.noteBadProbe(isUnreachable: true, now: 2_001)
+    #expect(upstream.state.operational != .up)
+  }
 }

@@ -203,7 +203,7 @@ final class PoolRun {
       traffic.beginSample(of: upstream)
       probations[upstream] = now
     case .resume(let upstream):
-      traffic.resume(upstream)
+      traffic.resume(upstream, excusedFor: machine.plan.upstreams[upstream].restartTimeout)
       seen[upstream].administration = traffic.administration(of: upstream)
     case .admit(let upstream): admit(upstream, share: 100)
     case .keepOut(let upstream):

@@ -35,8 +35,9 @@ public protocol RestartedPool: AnyObject {
   /// It takes work again, so many per cent of its share.
   func admit(_ upstream: Int, share: Int)
 
-  /// It takes work again, all of its share, and all that wait at once.
-  func resume(_ upstream: Int)
+  /// It takes work again, all of its share, and all that wait at once. For so many milliseconds at most, or until it is
+  /// admitted or kept out, it need not answer probes.
+  func resume(_ upstream: Int, excusedFor milliseconds: Int64)
 
   /// What it shows from now on is looked at.
   func beginSample(of upstream: Int)

@@ -107,12 +107,14 @@ final class PoolTraffic: RestartedPool {
 
   func admit(_ upstream: Int, share: Int) {
     guard let (pool, found) = find(upstream) else { return }
+    found.excuseSilence(until: 0)
     plane.setShare(share, of: found, in: pool)
     takeWork(upstream, found, pool)
   }
 
-  func resume(_ upstream: Int) {
+  func resume(_ upstream: Int, excusedFor milliseconds: Int64) {
     guard let (pool, found) = find(upstream) else { return }
+    found.excuseSilence(until: plane.now + milliseconds)
     takeWork(upstream, found, pool)
     pool.admitEverybody()
   }
@@ -127,6 +129,7 @@ final class PoolTraffic: RestartedPool {
 
   func keepOut(_ upstream: Int, reason: String) {
     guard let (pool, found) = find(upstream) else { return }
+    found.excuseSilence(until: 0)
     plane.setShare(Upstream.wholeShare, of: found, in: pool)
     plane.set(.maintenance, reason: reason, for: found, of: pool)
     keptOut.add(poolName, names[upstream], since: found.administrativeSince)

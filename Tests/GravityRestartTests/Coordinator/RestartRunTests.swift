@@ -30,7 +30,7 @@ private final class IdlePool: RestartedPool {
     administrations[upstream] = .ready
     calls.append("admit \(upstream) \(share)")
   }
-  func resume(_ upstream: Int) {
+  func resume(_ upstream: Int, excusedFor: Int64) {
     administrations[upstream] = .ready
     calls.append("resume \(upstream)")
   }
