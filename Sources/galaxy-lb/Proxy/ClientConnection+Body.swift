@@ -75,6 +75,7 @@ extension ClientConnection {
 
   /// The rest of a body nobody wants any more.
   func receiveDiscardedBody() {
+    guard let discarded else { return }
     var piece: Range<Int>
     if hasUnreadInbound {
       piece = worker.moveToScratch(inbound.bytes)
@@ -89,11 +90,12 @@ extension ClientConnection {
         return
       }
     }
-    let step = discardedBody.relay(worker.scratch, piece)
+    let step = discarded.body.relay(worker.scratch, piece)
     piece = step.inputEnd..<piece.upperBound
     if step.rejection != nil {
       close(nil)
-    } else if discardedBody.isComplete {
+    } else if discarded.body.isComplete {
+      self.discarded = nil
       keepUnread(piece)
       beginNextRequest()
     } else if readiness.contains(.readable) {
@@ -108,4 +110,12 @@ extension ClientConnection {
     case .end, .failed: close(nil)
     }
   }
+}
+
+/// What is left of a request's body when its answer is complete. An object of its own, because few connections ever
+/// have one, and many do nothing.
+final class DiscardedBody {
+  var body: BodyRelay
+
+  init(_ body: BodyRelay) { self.body = body }
 }

@@ -83,7 +83,7 @@ extension ClientConnection {
   }
 
   private func finish(_ ending: Ending) {
-    if case .discardRequest = ending, let exchange { discardedBody = exchange.requestBody }
+    if case .discardRequest = ending, let exchange { discarded = DiscardedBody(exchange.requestBody) }
     exchange?.end(nil)
     exchange = nil
     switch ending {

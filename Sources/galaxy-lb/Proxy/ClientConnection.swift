@@ -59,8 +59,8 @@ final class ClientConnection: Channel {
   var clientEndedTunnel = false
   /// It was slow to take what it was sent before; see `SplicedDownload`.
   var isSlow = false
-  /// The rest of a request body that is dropped.
-  var discardedBody = BodyRelay.none
+  /// The rest of a request body that is dropped; nil when there is none.
+  var discarded: DiscardedBody?
 
   /// What follows when `outbound` is empty.
   enum Ending {
