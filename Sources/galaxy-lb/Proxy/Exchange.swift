@@ -35,8 +35,8 @@ final class Exchange: Timed {
   /// An event stream is to end as soon as an event is complete.
   private(set) var endsEventStream = false
   /// What goes to each end of a tunnel.
-  var toClient = WebSocketDirection()
-  var toUpstream = WebSocketDirection()
+  @exclusivity(unchecked) var toClient = WebSocketDirection()
+  @exclusivity(unchecked) var toUpstream = WebSocketDirection()
   /// A tunnel is to be closed.
   var closesTunnel = false
   /// When the client's socket was found full, in milliseconds of the loop's clock.

@@ -25,6 +25,7 @@ extension Exchange {
 
   /// Bytes of the upstream.
   func tunnelReceived(_ bytes: UnsafeRawBufferPointer) {
+    let client = client!
     client.waitForTunnel()
     let step = toClient.relay(bytes)
     forward(UnsafeRawBufferPointer(rebasing: bytes[..<step.passedCount]))
@@ -35,6 +36,7 @@ extension Exchange {
 
   /// Bytes of the client.
   func tunnelSent(_ bytes: UnsafeRawBufferPointer) {
+    let client = client!
     record.bytesReceived += Int64(bytes.count)
     let step = toUpstream.relay(bytes)
     if step.passedCount > 0 {
