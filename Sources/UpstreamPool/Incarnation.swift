@@ -29,6 +29,9 @@ public struct Incarnation: Hashable, Sendable {
     self.init(process: peer.process, inode: UInt64(status.st_ino), created: created)
   }
 
+  /// True when it is this file that it listens behind.
+  func isBehind(_ file: FileStatus) -> Bool { inode == file.inode && created == file.modified }
+
   /// True when both listen on the same socket, whichever of its processes was the last to call listen(2).
   public func isSameListener(as other: Incarnation) -> Bool {
     inode == other.inode && created == other.created

@@ -182,16 +182,26 @@ public final class Upstream: Sendable {
 
   // MARK: Health
 
-  /// The upstream has answered traffic; `now` in milliseconds of the monotonic clock.
-  public func noteSuccess(now: Int64) {
+  /// The upstream has answered traffic.
+  ///
+  /// - Parameters:
+  ///   - generation: that of the connection; nil for the one in force. An earlier one says nothing: it is the answer of
+  ///     who listened there before.
+  ///   - now: milliseconds of the monotonic clock.
+  public func noteSuccess(generation: Int? = nil, now: Int64) {
     // The common case costs one load: only a failure unsettles it.
-    guard isUnsettled.load(ordering: .relaxed) else { return }
+    guard isUnsettled.load(ordering: .relaxed), isInForce(generation) else { return }
     update(now) { $0.trafficSucceeded(now: now) }
   }
 
-  /// A failure of this upstream.
-  public func noteFailure(_ failure: UpstreamFailure, now: Int64) {
+  /// A failure of this upstream; the parameters are those of `noteSuccess`.
+  public func noteFailure(_ failure: UpstreamFailure, generation: Int? = nil, now: Int64) {
+    guard isInForce(generation) else { return }
     update(now) { $0.trafficFailed(failure, now: now) }
+  }
+
+  private func isInForce(_ generation: Int?) -> Bool {
+    generation == nil || generation == self.generation
   }
 
   /// A probe was answered well.
@@ -233,9 +243,28 @@ public final class Upstream: Sendable {
     if before != after { observer(self, .operational(after)) }
   }
 
+  // MARK: The socket's file
+
+  /// The file of its unix socket was removed or moved away: nobody can connect, which counts as a connection that was
+  /// refused, and connections that are kept are not used again.
+  func noteSocketRemoved(now: Int64) {
+    generationInForce.wrappingAdd(1, ordering: .relaxed)
+    // The next one is another file, even if the same process makes it.
+    processInForce.store(0, ordering: .relaxed)
+    // Where nobody could connect before it is no news.
+    if state.operational != .down { observer(self, .socketRemoved) }
+    update(now) { $0.socketRemoved(now: now) }
+  }
+
+  /// There is a file of its unix socket again, or another one.
+  func noteSocketMade(now: Int64) {
+    observer(self, .socketMade)
+    update(now) { $0.socketMade(now: now) }
+  }
+
   // MARK: Incarnations
 
-  /// Rises with every new incarnation: connections of an older one are not used again.
+  /// Rises with every new incarnation, and when its socket is removed: connections of an older one are not used again.
   public var generation: Int { generationInForce.load(ordering: .relaxed) }
 
   /// Connections that were made until now are not used again.
@@ -274,6 +303,10 @@ public final class Upstream: Sendable {
 public enum UpstreamEvent: Sendable {
   case administrative(AdministrativeState)
   case operational(OperationalState)
+  /// The file of its unix socket has gone.
+  case socketRemoved
+  /// There is a file of its unix socket again, or another one.
+  case socketMade
   /// Another process listens there now.
   case incarnation(Incarnation)
 }

@@ -10,6 +10,7 @@ import Testing
 ///
 /// Invariants, checked after every step:
 /// - a request is sent only to an upstream that is ready, and, unless no eligible one is left for it, not down;
+/// - nothing that a request shows whose upstream's socket was removed since it was sent changes that upstream's state;
 /// - no upstream has more requests than `max_connections` allows;
 /// - no request both waits and is sent, and none ends twice;
 /// - the line holds exactly the requests that wait, never more of them, or of their bytes, than its bounds;
@@ -39,6 +40,8 @@ struct PoolSimulation {
     var lease: UpstreamLease?
     /// Where the lease is for.
     var upstream: Upstream?
+    /// The generation of that upstream when it was sent.
+    var generation = 0
     var wakeAt: Int64 = 0
     /// Upstreams that have failed it since it last waited.
     var tried: Set<Int> = []
@@ -121,8 +124,9 @@ struct PoolSimulation {
     switch Int.random(in: 0..<12, using: &random) {
     case 0...3: arrive()
     case 4:
-      conditions[Int.random(in: 0..<conditions.count, using: &random)] = Condition.allCases.randomElement(
-        using: &random)!
+      change(
+        Int.random(in: 0..<conditions.count, using: &random),
+        to: Condition.allCases.randomElement(using: &random)!)
     case 5: administrate()
     case 6: probe()
     case 7...9: finishOne()
@@ -140,6 +144,22 @@ struct PoolSimulation {
     requestCount += 1
     requests.append(request)
     place(request)
+  }
+
+  /// Most of the time it is seen at once that a socket goes or comes.
+  private mutating func change(_ index: Int, to condition: Condition) {
+    let before = conditions[index]
+    conditions[index] = condition
+    guard (before == .missing) != (condition == .missing), Int.random(in: 0..<4, using: &random) > 0 else {
+      return
+    }
+    let upstream = pool.upstreams[index]
+    if condition == .missing {
+      upstream.noteSocketRemoved(now: now)
+      if upstream.state.operational != .down { violations.append("up without a socket") }
+    } else {
+      upstream.noteSocketMade(now: now)
+    }
   }
 
   private mutating func administrate() {
@@ -167,19 +187,39 @@ struct PoolSimulation {
     let upstream = request.upstream!
     switch conditions[upstream.index] {
     case .working, .busy:
-      upstream.noteSuccess(now: now)
+      note(nil, of: request)
       end(request)
       answered += 1
     case .hanging:
-      upstream.noteFailure(.timedOut, now: now)
+      note(.timedOut, of: request)
       end(request)
+    // One whose socket is gone may still answer what it has to do.
+    case .missing where Bool.random(using: &random):
+      note(nil, of: request)
+      end(request)
+      answered += 1
     case .missing:
-      upstream.noteFailure(.closedBeforeAnswer, now: now)
+      note(.closedBeforeAnswer, of: request)
       request.placement.failed(upstream, .closedBeforeAnswer)
       request.tried.insert(upstream.index)
       request.lease = nil
       pool.admitWaiting()
       if request.attempts < 3 { place(request) } else { end(request) }
+    }
+  }
+
+  /// The upstream of a request is told that it was answered, or what failed.
+  private mutating func note(_ failure: UpstreamFailure?, of request: Request) {
+    let upstream = request.upstream!
+    let before = upstream.state.operational
+    if let failure {
+      upstream.noteFailure(failure, generation: request.generation, now: now)
+    } else {
+      upstream.noteSuccess(generation: request.generation, now: now)
+    }
+    let after = upstream.state.operational
+    if request.generation != upstream.generation, after != before {
+      violations.append("\(before) became \(after) by an earlier connection")
     }
   }
 
@@ -292,6 +332,7 @@ struct PoolSimulation {
     request.attempts += 1
     request.lease = upstream.lease(.ordinary, loop: request.loop)
     request.upstream = upstream
+    request.generation = upstream.generation
     request.stage = .sent
   }
 

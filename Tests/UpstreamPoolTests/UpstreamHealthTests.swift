@@ -32,6 +32,12 @@ private final class Patient {
   @discardableResult
   func restart(at now: Int64) -> OperationalState? { change { $0.incarnationChanged(now: now) } }
 
+  @discardableResult
+  func removeSocket(at now: Int64) -> OperationalState? { change { $0.socketRemoved(now: now) } }
+
+  @discardableResult
+  func makeSocket(at now: Int64) -> OperationalState? { change { $0.socketMade(now: now) } }
+
   private func change(_ body: (inout UpstreamHealth) -> Void) -> OperationalState? {
     let before = state
     body(&health)
@@ -223,5 +229,81 @@ private final class Patient {
     #expect(health.restart(at: 9) == .starting)
     #expect(health.downSince == 9)
     #expect(health.probe(nil, at: 10) == .up)
+  }
+}
+
+/// What the file of a socket teaches.
+@Suite struct SocketHealthTests {
+  private func probed() -> Patient {
+    var settings = HealthSettings()
+    settings.isProbed = true
+    return Patient(settings)
+  }
+
+  @Test func oneThatIsRemovedIsDown() {
+    for health in [Patient(), probed()] {
+      health.probe(nil, at: 0)
+      #expect(health.removeSocket(at: 5) == .down)
+      #expect(health.downSince == 5)
+      #expect(health.removeSocket(at: 6) == nil && health.downSince == 5)
+      #expect(health.makeSocket(at: 7) == nil, "it has to show that it answers")
+    }
+  }
+
+  @Test func removingTakesAwayWhatIsUpToThen() {
+    var settings = HealthSettings()
+    settings.isProbed = true
+    settings.rise = 2
+    let health = Patient(settings)
+    health.probe(nil, at: 0)
+    health.removeSocket(at: 1)
+    #expect(health.probe(nil, at: 2) == nil && health.probe(nil, at: 3) == .up)
+  }
+
+  @Test func withoutASocketThatIsMadeTrialsTakeTheirPauses() {
+    let health = Patient()
+    health.removeSocket(at: 1_000)
+    #expect(!health.takeTrial(at: 1_499))
+    #expect(health.takeTrial(at: 1_500))
+    // The trial was one of who listened before; the next one takes a pause of its own.
+    health.removeSocket(at: 1_600)
+    #expect(health.state == .down && !health.takeTrial(at: 2_099))
+    #expect(health.takeTrial(at: 2_100))
+    health.fail(.unreachable, at: 2_100)
+    health.removeSocket(at: 2_200)
+    #expect(!health.takeTrial(at: 3_099) && health.takeTrial(at: 3_100))
+  }
+
+  @Test func oneThatIsMadeIsTriedAtOnceAndAFewTimesSoon() {
+    let health = Patient()
+    health.removeSocket(at: 0)
+    var now: Int64 = 100
+    health.makeSocket(at: now)
+    for _ in 0..<UpstreamHealth.promptTrials {
+      #expect(health.takeTrial(at: now) && !health.takeTrial(at: now))
+      health.fail(.unreachable, at: now)
+      #expect(!health.takeTrial(at: now + UpstreamHealth.promptPause - 1))
+      now += UpstreamHealth.promptPause
+    }
+    #expect(health.takeTrial(at: now))
+    health.fail(.unreachable, at: now)
+    #expect(!health.takeTrial(at: now + 2 * UpstreamHealth.firstPause - 1))
+    #expect(health.takeTrial(at: now + 2 * UpstreamHealth.firstPause))
+    #expect(health.succeed(at: now + 1_001) == .up)
+  }
+
+  @Test func makingMeansNothingWhereAllIsWell() {
+    let health = Patient()
+    #expect(health.makeSocket(at: 0) == nil)
+    health.fail(.unreachable, at: 1)
+    #expect(!health.takeTrial(at: 1 + UpstreamHealth.promptPause))
+  }
+
+  @Test func onlyProbesTryWhatIsProbed() {
+    let health = probed()
+    health.probe(.unreachable, at: 0)
+    health.makeSocket(at: 1)
+    #expect(!health.takeTrial(at: .max / 2))
+    #expect(health.probe(nil, at: 2) == .up)
   }
 }

@@ -117,6 +117,32 @@ func makeUpstream(
     #expect(upstream.state.isEligible)
   }
 
+  /// Guards against an upstream that is taken for good, or for bad, because of connections to who listened before.
+  @Test func whatEarlierConnectionsShowMeansNothing() {
+    let upstream = makeUpstream()
+    let before = upstream.generation
+    upstream.noteSocketRemoved(now: 0)
+    #expect(upstream.generation != before && upstream.state.operational == .down)
+    upstream.noteSuccess(generation: before, now: 1)
+    #expect(upstream.state.operational == .down)
+    upstream.noteSuccess(generation: upstream.generation, now: 2)
+    #expect(upstream.state.operational == .up)
+    upstream.noteFailure(.unreachable, generation: before, now: 3)
+    #expect(upstream.state.operational == .up)
+    upstream.noteFailure(.unreachable, generation: upstream.generation, now: 4)
+    #expect(upstream.state.operational == .down)
+  }
+
+  @Test func aSocketThatGoesChangesNoAdministrativeState() {
+    for state in AdministrativeState.allCases {
+      let upstream = makeUpstream()
+      upstream.setAdministrative(state)
+      upstream.noteSocketRemoved(now: 0)
+      upstream.noteSocketMade(now: 1)
+      #expect(upstream.state == UpstreamState(state, .down))
+    }
+  }
+
   /// Guards against a state that balancing reads without the lock and that stays behind the one under the lock:
   /// whatever several threads have told, at the end both are the same.
   @Test func theStateInForceIsTheOneThatIsKnown() throws {

@@ -7,7 +7,7 @@ import SystemCalls
 /// own, so that a socket that accepts but does not answer is not taken for one that works. Confined to a loop.
 public final class HealthProber: Timed {
   private unowned(unsafe) let loop: EventLoop
-  private let upstream: Upstream
+  let upstream: Upstream
   private let settings: HealthSettings
   private let request: [UInt8]
   private var probe: ProbeConnection?
@@ -15,6 +15,12 @@ public final class HealthProber: Timed {
   /// When the next probe of an upstream that is up is due, in milliseconds of the loop's clock.
   private var nextWhenUp: Int64 = 0
   private var random = SystemRandomNumberGenerator()
+  private var promptProbesLeft = 0
+
+  /// Milliseconds between probes of a socket that was made just now: whoever made it need not listen yet.
+  private static let promptInterval: Int64 = 20
+  /// So many of these probes may find nobody.
+  private static let promptProbes = 10
 
   /// Begins with a first probe at once; ends with `stop`.
   public init(_ upstream: Upstream, of pool: PoolSettings, on loop: EventLoop) {
@@ -32,6 +38,26 @@ public final class HealthProber: Timed {
   public func stop() {
     isStopped = true
     loop.remove(self)
+    abandonProbe()
+  }
+
+  /// The socket was removed: what a probe under way asks is who listened there before.
+  func socketRemoved() {
+    guard !isStopped else { return }
+    promptProbesLeft = 0
+    abandonProbe()
+    scheduleNext()
+  }
+
+  /// A socket was made: asks at once.
+  func socketMade() {
+    guard !isStopped else { return }
+    promptProbesLeft = Self.promptProbes
+    abandonProbe()
+    begin()
+  }
+
+  private func abandonProbe() {
     probe?.close()
     probe = nil
   }
@@ -75,7 +101,9 @@ public final class HealthProber: Timed {
     guard !isStopped else { return }
     probe = nil
     switch verdict {
-    case .good: upstream.noteGoodProbe(now: loop.now)
+    case .good:
+      promptProbesLeft = 0
+      upstream.noteGoodProbe(now: loop.now)
     case .unreachable: upstream.noteBadProbe(isUnreachable: true, now: loop.now)
     case .noGoodAnswer: upstream.noteBadProbe(isUnreachable: false, now: loop.now)
     }
@@ -84,7 +112,12 @@ public final class HealthProber: Timed {
 
   private func scheduleNext() {
     nextWhenUp = loop.now + jittered(settings.interval)
-    look(in: jittered(settings.intervalWhenDown))
+    if promptProbesLeft > 0, upstream.state.operational == .down {
+      promptProbesLeft -= 1
+      look(in: min(Self.promptInterval, settings.intervalWhenDown))
+    } else {
+      look(in: jittered(settings.intervalWhenDown))
+    }
   }
 
   private func look(in milliseconds: Int64) {

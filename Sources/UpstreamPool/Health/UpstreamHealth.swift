@@ -5,6 +5,10 @@ struct UpstreamHealth: Sendable {
   static let firstPause: Int64 = 500
   /// The longest pause: recovery is noticed within it plus one request.
   static let longestPause: Int64 = 4_000
+  /// Milliseconds between trials of a socket that was made just now: whoever made it need not listen yet.
+  static let promptPause: Int64 = 20
+  /// So many of these trials may fail before the pauses grow.
+  static let promptTrials = 5
 
   /// Why a probe was not answered well.
   enum ProbeFailure: Sendable {
@@ -24,6 +28,7 @@ struct UpstreamHealth: Sendable {
   private var nextTrial: Int64 = 0
   /// Somebody tries it.
   private var isOnTrial = false
+  private var promptTrialsLeft = 0
 
   /// True when failures are remembered that a success would forget.
   var isSuspicious: Bool { failuresInARow > 0 }
@@ -57,8 +62,7 @@ struct UpstreamHealth: Sendable {
       // What was under way when it died, or was sent there as the last resort, is no trial.
       if isOnTrial {
         isOnTrial = false
-        pause = min(pause * 2, Self.longestPause)
-        nextTrial = now + pause
+        postponeTrial(now)
       }
       if failure.isConclusive { fall(now) }
     } else if failure.isConclusive || failuresInARow >= settings.fall {
@@ -75,6 +79,36 @@ struct UpstreamHealth: Sendable {
     isOnTrial = true
     state = .starting
     return true
+  }
+
+  private mutating func postponeTrial(_ now: Int64) {
+    if promptTrialsLeft > 0 {
+      promptTrialsLeft -= 1
+      nextTrial = now + Self.promptPause
+    } else {
+      pause = min(pause * 2, Self.longestPause)
+      nextTrial = now + pause
+    }
+  }
+
+  // MARK: The socket's file
+
+  /// It was removed: nobody can connect, and a trial under way is one of who listened before.
+  mutating func socketRemoved(now: Int64) {
+    goodProbesInARow = 0
+    isOnTrial = false
+    promptTrialsLeft = 0
+    if state != .down { nextTrial = now + pause }
+    fall(now)
+  }
+
+  /// It was made: a trial is due, and a few more soon after it if need be.
+  mutating func socketMade(now: Int64) {
+    guard state != .up else { return }
+    isOnTrial = false
+    pause = Self.firstPause
+    promptTrialsLeft = Self.promptTrials
+    nextTrial = now
   }
 
   // MARK: Probes

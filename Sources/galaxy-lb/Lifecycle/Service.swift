@@ -24,6 +24,8 @@ final class Service {
   private var site: Site
   private var workers: [WorkerThread] = []
   private var probers: [(pool: Pool, prober: HealthProber)] = []
+  /// Nil when the system has none for this process.
+  private var socketWatch: SocketWatch?
   /// Where the public sockets listen.
   private let addresses: [String]
   private var startingWorkers = 0
@@ -78,6 +80,7 @@ final class Service {
       loop.onSignal(SIGINT) { [unowned self] in stop("SIGINT") }
       loop.onSignal(SIGHUP) { [unowned self] in _ = reloadConfiguration() }
       loop.onSignal(SIGUSR1) { [unowned self] in accessLog.reopen() }
+      socketWatch = makeSocketWatch()
       probePools()
       serveControl()
       loop.run()
@@ -87,6 +90,7 @@ final class Service {
       tellWorkers(.cut)
     }
     for (_, prober) in probers { prober.stop() }
+    socketWatch?.close()
     control.control?.remove()
     for server in controlServers { server.stop() }
     for worker in workers { worker.join() }
@@ -113,7 +117,19 @@ final class Service {
     for worker in workers { worker.mailbox.post(message) }
   }
 
+  private func makeSocketWatch() -> SocketWatch? {
+    do throws(SystemError) {
+      return try SocketWatch(on: loop) { [log] folder, error in
+        log.info("the sockets in a folder are not watched", ["folder": folder, "error": error])
+      }
+    } catch {
+      log.info("no sockets are watched", ["error": error])
+      return nil
+    }
+  }
+
   /// Begins to probe the pools of the configuration that are not probed yet, and ends the probes of those that went.
+  /// The sockets of all are watched.
   private func probePools() {
     for (pool, prober) in probers where !site.pools.contains(where: { $0 === pool }) { prober.stop() }
     probers.removeAll { entry in !site.pools.contains { $0 === entry.pool } }
@@ -123,6 +139,7 @@ final class Service {
         probers.append((pool, HealthProber(upstream, of: pool.settings, on: loop)))
       }
     }
+    socketWatch?.watch(site.pools, probers: probers.map(\.prober))
   }
 
   /// With the last one the proxy is ready, and says so.

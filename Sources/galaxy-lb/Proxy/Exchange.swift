@@ -199,7 +199,7 @@ final class Exchange: Timed {
     let chosen = connection.upstream
     if !isStale {
       pool.statistics(chosen).note(failure)
-      chosen.noteFailure(failure, now: worker.loop.now)
+      chosen.noteFailure(failure, generation: connection.generation, now: worker.loop.now)
     }
     dropUpstream()
     let wasSent = state.dispatch != .nothingSent
@@ -278,9 +278,10 @@ final class Exchange: Timed {
 
   /// Counts the answer, and what it makes of the exchange.
   private func noteAnswer(_ head: ResponseHead) {
-    guard let chosen = upstream?.upstream, let pool else { return }
+    guard let connection = upstream, let pool else { return }
+    let chosen = connection.upstream
     pool.statistics(chosen).noteAnswer(status: head.status, firstByte: record.firstByteAt - record.sentAt)
-    chosen.noteSuccess(now: worker.loop.now)
+    chosen.noteSuccess(generation: connection.generation, now: worker.loop.now)
     if head.status == 101 {
       lease?.reclassify(.tunnel)
     } else if head.isEventStream {

@@ -95,6 +95,8 @@ extension Log {
     case .operational(.up): notice("upstream is up", ["pool": pool, "upstream": name])
     case .operational(.down): warning("upstream is down", ["pool": pool, "upstream": name])
     case .operational(.starting): info("upstream is starting", ["pool": pool, "upstream": name])
+    case .socketRemoved: info("the upstream's socket was removed", ["pool": pool, "upstream": name])
+    case .socketMade: info("the upstream's socket was made", ["pool": pool, "upstream": name])
     case .administrative(let state):
       notice("upstream state set", ["pool": pool, "upstream": name, "state": "\(state)"])
     case .incarnation(let incarnation):
