@@ -299,18 +299,6 @@ public final class Upstream: Sendable {
   }
 }
 
-/// What may happen to an upstream.
-public enum UpstreamEvent: Sendable {
-  case administrative(AdministrativeState)
-  case operational(OperationalState)
-  /// The file of its unix socket has gone.
-  case socketRemoved
-  /// There is a file of its unix socket again, or another one.
-  case socketMade
-  /// Another process listens there now.
-  case incarnation(Incarnation)
-}
-
 /// One piece of work that an upstream has. It can't be copied, and counts for as long as it lives: an upstream is
 /// drained when no lease of it is alive, and every loop has begun a turn since it takes no new work: only then none
 /// can be on its way.

@@ -16,7 +16,9 @@ private final class Bench {
   private let told = Told()
   private var prober: HealthProber?
   private var listeners: [Int32] = []
-  private var connections: [Int32] = []
+  private(set) var connections: [Int32] = []
+  /// Whoever listens accepts, and lets others wait for the answer.
+  var isSilent = false
 
   private final class Told { var folders: [String] = [] }
 
@@ -76,12 +78,16 @@ private final class Bench {
 
   func remove(_ path: String? = nil) { #expect(unlink(path ?? self.path) == 0) }
 
-  private func answer() {
+  private func serve() {
     guard let listener = listeners.last, case .connection(let descriptor, _) = accept(from: listener) else {
       return
     }
     // It stays open, because what it gets is not read.
     connections.append(descriptor)
+    if !isSilent { answer(descriptor) }
+  }
+
+  func answer(_ descriptor: Int32) {
     _ = Array("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".utf8).withUnsafeBytes { send(descriptor, $0) }
   }
 
@@ -91,7 +97,7 @@ private final class Bench {
   func run(until holds: @escaping () -> Bool) -> Bool {
     var isTrue = false
     let look = Look { [unowned self] looks in
-      answer()
+      serve()
       isTrue = holds()
       return isTrue || looks == 2_000
     }
@@ -218,6 +224,21 @@ private final class Look: Timed {
     #expect(bench.operational == .down)
     try bench.listen()
     #expect(bench.run { bench.operational == .up })
+  }
+
+  /// Guards against the answer of one that stops being taken for that of the next one.
+  @Test func anAnswerToAProbeComesTooLate() throws {
+    let bench = try Bench(isProbed: true)
+    bench.isSilent = true
+    try bench.startServer()
+    bench.begin()
+    #expect(bench.run { bench.connections.count == 1 })
+    #expect(bench.operational == .starting)
+    bench.remove()
+    #expect(bench.run { bench.operational == .down })
+    bench.answer(bench.connections[0])
+    try bench.settle()
+    #expect(bench.operational == .down)
   }
 
   /// Guards against an upstream that is taken down because of its predecessor, when this is told late.

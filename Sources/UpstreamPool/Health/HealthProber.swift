@@ -45,6 +45,7 @@ public final class HealthProber: Timed {
   func socketRemoved() {
     guard !isStopped else { return }
     promptProbesLeft = 0
+    guard probe != nil else { return }
     abandonProbe()
     scheduleNext()
   }
