@@ -12,6 +12,7 @@ RESTARTS = "fail_timeout bars an upstream that is back: no live upstreams, 502"
 INTERIM = "drops interim answers or falls out of step with them (1.22)"
 EARLY = "closes on an error while it writes, before it reads the answer"
 STREAMS = "knows no event streams: a stop waits for their end, or cuts them when its time is over"
+TUNNELS = "knows no WebSocket frames: a stop waits for their end, or cuts them when its time is over"
 NOMINATED = "forwards fields that Connection nominates"
 
 NGINX = {
@@ -32,6 +33,7 @@ NGINX = {
     "test_early_hints_are_forwarded_as_interim": INTERIM,
     "test_endless_head_costs_no_memory": "has no limit for chunk extensions",
     "test_event_streams_end_between_two_events": STREAMS,
+    "test_expectation_holds_for_large_bodies": INTERIM,
     "test_half_close_of_the_client_is_passed_on": "a half-close ends the tunnel",
     "test_hop_by_hop_field_of_a_response_is_removed": "forwards Upgrade of a plain response",
     "test_hop_by_hop_fields_of_an_interim_answer_are_removed": INTERIM,
@@ -60,7 +62,9 @@ NGINX = {
     "test_response_trailers_are_kept_as_trailers_or_dropped": "drops trailers",
     "test_rolling_restart_of_real_gunicorns": RESTARTS,
     "test_rolling_restart_under_load": RESTARTS,
+    "test_sigterm_closes_websockets": TUNNELS,
     "test_silent_event_stream_does_not_hold_the_stop_up": STREAMS,
+    "test_stalled_large_upload_is_ended": "ends a stalled upload without an answer",
     "test_target_is_forwarded_byte_exact": "refuses %00 and paths above the root",
     "test_upstream_cut_at_any_byte": RELAYS,
 }

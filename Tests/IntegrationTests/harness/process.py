@@ -36,7 +36,11 @@ class Program:
     @property
     def sanitizers(self):
         """Those that what runs was built with: the command may be one that becomes the program, as nsenter does."""
-        return sanitizers(os.readlink(f"/proc/{self.pid}/exe"))
+        try:
+            return sanitizers(os.readlink(f"/proc/{self.pid}/exe"))
+        except FileNotFoundError:
+            # It has ended, and has nothing open.
+            return set()
 
     def family(self):
         """The process and its descendants."""

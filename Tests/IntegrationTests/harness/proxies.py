@@ -162,12 +162,12 @@ class Nginx(Proxy):
     def configuration(self):
         setup = self.setup
         timeouts = {
-            "request_head": "client_header_timeout", "request_body": "client_body_timeout",
-            "keep_alive": "keepalive_timeout", "connect": "proxy_connect_timeout",
-            "response": "proxy_read_timeout", "tunnel": "proxy_read_timeout",
+            "request_head": ["client_header_timeout"], "request_body": ["client_body_timeout"],
+            "keep_alive": ["keepalive_timeout"], "connect": ["proxy_connect_timeout"],
+            "response": ["proxy_read_timeout", "proxy_send_timeout"], "tunnel": ["proxy_read_timeout"],
         }
-        lines = [f"{timeouts[key]} {int(seconds(value) * 1000)}ms;"
-                 for key, value in setup.timeouts.items() if key in timeouts]
+        lines = [f"{name} {int(seconds(value) * 1000)}ms;"
+                 for key, value in setup.timeouts.items() for name in timeouts.get(key, [])]
         if not {"response", "tunnel"} & set(setup.timeouts):
             lines.append("proxy_read_timeout 300s;")
         lines += [f"set_real_ip_from {network};" for network in setup.trusted_proxies]
