@@ -30,6 +30,7 @@ NGINX = {
     "test_burst_on_a_full_backlog_is_absorbed": "answers EAGAIN on connect with 502",
     "test_chunked_is_case_insensitive": "doesn't strip HTAB around a value",
     "test_content_length_is_decimal_digits": "doesn't strip HTAB around a value",
+    "test_early_answer_reaches_a_client_in_the_middle_of_its_body": EARLY,
     "test_early_hints_are_forwarded_as_interim": INTERIM,
     "test_endless_head_costs_no_memory": "has no limit for chunk extensions",
     "test_event_streams_end_between_two_events": STREAMS,
@@ -81,6 +82,7 @@ HAPROXY = {
     "test_burst_on_a_full_backlog_is_absorbed": "answers with 503 after its retries on EAGAIN",
     "test_connect_is_refused": "goes on with the next request after a denied CONNECT",
     "test_control_character_in_target_is_rejected[127": "accepts DEL in a target",
+    "test_early_answer_reaches_a_client_in_the_middle_of_its_body": EARLY,
     "test_empty_list_elements_are_ignored_or_rejected": "takes an empty element for an unknown coding, 422",
     "test_event_streams_end_between_two_events": STREAMS,
     "test_failing_upstream_gets_less": "a request that is sent again counts as no failure",
@@ -112,18 +114,24 @@ HAPROXY = {
     "test_rolling_restart_of_real_gunicorns": "closes without an answer when a kept connection ends",
     "test_rolling_restart_under_load": "503 until its check sees that an upstream is back",
     "test_several_transfer_codings_are_rejected": "answers 422",
+    "test_sigterm_closes_websockets": TUNNELS,
     "test_sigterm_finishes_what_is_in_flight": "ends only when the client closes its connection",
     "test_silent_event_stream_does_not_hold_the_stop_up": STREAMS,
     "test_stalled_body_is_ended_and_upstream_released": "waits for upstream when a body stalls",
+    "test_stalled_large_upload_is_ended": "has no answer for a stalled upload within the time-out",
     "test_target_of_no_form_is_rejected": "accepts * with more behind it",
     "test_upstream_cut_at_any_byte": STATUS_LINES,
     "test_upstream_is_spoken_to_in_http_1_1": "passes HTTP/1.0 on",
+    "test_upstream_that_fails_within_a_large_body_is_told": "closes without an answer",
+    "test_upstream_that_takes_nothing_of_an_upload_is_given_up": "closes without an answer",
     "test_waiting_client_gets_100_when_upstream_ignores_expect": "leaves 100 to upstream",
 }
 
 # Chance decides whether these fail in a run, so that none of them is ever stale.
 BY_CHANCE = {
     "test_answer_during_the_upload_reaches_the_client", "test_mutated_requests",
+    "test_early_answer_reaches_a_client_in_the_middle_of_its_body",
+    "test_upstream_that_takes_nothing_of_an_upload_is_given_up",
     "test_mutated_responses", "test_rolling_restart_of_real_gunicorns",
     "test_rolling_restart_under_load", "test_idle_connections_that_close_under_load_fail_no_get",
 }
