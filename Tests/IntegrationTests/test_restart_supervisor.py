@@ -190,11 +190,15 @@ def test_a_program_with_the_old_version(deployment, proxies):
     assert upstreams_of(end["report"])["main/gunicorn0"]["version_after"] == stale
 
 
-def test_a_program_that_takes_long(deployment, proxies):
+@pytest.mark.parametrize("seconds", [3, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(240)])])
+def test_a_program_that_takes_long(deployment, proxies, seconds):
+    """The other one serves meanwhile, as long as a Galaxy may take."""
     proxy = proxies(deployment)
     new = deployment.deploy()
-    deployment.knob(1, "delay").write_text("3")
+    deployment.knob(1, "delay").write_text(str(seconds))
+    load = Load(proxy.address)
     end = proxy.restarted()
+    load.finish()
     assert end["result"] == "completed", end
     assert upstreams_of(end["report"])["main/gunicorn1"]["version_after"] == new
 
