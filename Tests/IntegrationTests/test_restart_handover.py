@@ -40,11 +40,7 @@ class Upgraded(Gunicorns):
         self.script = self.folder / "upgrade"
         self.script.write_text(SCRIPT)
         self.script.chmod(0o755)
-        try:
-            self.reset()
-        except BaseException:
-            self.end()
-            raise
+        self.begin()
 
     @property
     def service(self):

@@ -100,6 +100,14 @@ class Deployment:
         """The version that a service answers."""
         return version_answered(self.socket(number))
 
+    def begin(self):
+        """Starts all services; leaves nothing running when that fails."""
+        try:
+            self.reset()
+        except BaseException:
+            self.end()
+            raise
+
     def reset(self):
         """All services run and behave; what a test has done to them is over."""
         for knob in ("exit", "delay", "hold-boot", "mute", "old", "hold-stop"):
@@ -256,11 +264,7 @@ setsid ./$name.run > $name.log 2>&1 < /dev/null &
         self.script = self.folder / "restart"
         self.script.write_text(self.SCRIPT)
         self.script.chmod(0o755)
-        try:
-            self.reset()
-        except BaseException:
-            self.end()
-            raise
+        self.begin()
 
     @property
     def service(self):

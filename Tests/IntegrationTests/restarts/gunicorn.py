@@ -62,11 +62,7 @@ class Gunicorn(Gunicorns):
         self.preload = preload
         self.process = None
         self.start(0)
-        try:
-            self.reset()
-        except BaseException:
-            self.end()
-            raise
+        self.begin()
 
     @property
     def service(self):
