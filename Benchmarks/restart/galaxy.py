@@ -78,7 +78,10 @@ class Galaxy:
     def deploy(self, number):
         """Puts the code of another version in place, without restarting anything."""
         text = f'VERSION_MAJOR = "26.1"\nVERSION_MINOR = "{number}"\nVERSION = f"{{VERSION_MAJOR}}.{{VERSION_MINOR}}"\n'
-        (self.folder / "lib" / "galaxy" / "version.py").write_text(text, encoding="utf-8")
+        # Whole or not at all: a worker may be importing it.
+        new = self.folder / "lib" / "galaxy" / "version.py.new"
+        new.write_text(text, encoding="utf-8")
+        new.replace(new.with_suffix(""))
 
     def deploy_broken(self, number, after):
         """The same with code that raises so many seconds after its import has begun."""

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from harness.files import replace
 from managers.probe import SECONDS, Probe, end, is_running, wait_until
 
 SYSTEMD = Path("/lib/systemd/systemd")
@@ -120,7 +121,7 @@ class Systemd:
 
     def write_program(self, number: int, text: str) -> None:
         """What the gunicorn of this number runs from its next start on."""
-        (self.folder / f"program-{number}").write_text(text)
+        replace(self.folder / f"program-{number}", text)
 
     def start(self, unit: str) -> dict:
         """Starts a unit, and waits until it runs."""

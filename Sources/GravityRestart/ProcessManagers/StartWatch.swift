@@ -14,9 +14,11 @@ public struct StartWatch: Sendable {
 
   private let step: RestartStep
   private let before: UnitStatus
-  /// The first run that is not the one from before.
+  /// The latest run that is not the one from before.
   private var newRun: String?
   private var fewestRestarts: Int?
+  /// True until the start that a unit that was failing waited for has been seen.
+  private var awaitsOldRestart: Bool
   private var hasDied = false
 
   /// - Parameters:
@@ -27,11 +29,14 @@ public struct StartWatch: Sendable {
     self.step = step
     self.before = before
     fewestRestarts = before.automaticRestarts
+    awaitsOldRestart = before.state == .failing
   }
 
   /// Takes in what was seen, in order. Once a unit has died no verdict is `started` again: the process manager may
   /// bring it up again and again.
   public mutating func judge(_ status: UnitStatus) -> Verdict {
+    // What runs while it is still to be restarted is not the run that was ordered.
+    if step == .restart, status.state == .running, status.hasPendingOrder { return .waiting }
     let isNew = noteRun(status)
     if isNew { noteRestarts(status) }
     switch status.state {
@@ -62,26 +67,29 @@ public struct StartWatch: Sendable {
       let areReplaced = !status.workers.isEmpty && Set(status.workers).isDisjoint(with: before.workers)
       return areReplaced ? .started(process: status.process) : .waiting
     case .restart where !isNew && status.run != nil:
-      if status.hasPendingOrder { return .waiting }
       return .failed(reason: "it was not restarted, the order was dropped; \(status.description)")
     case .restart, .start, .stop:
       return .started(process: status.process)
     }
   }
 
-  /// True when the run is not the one from before.
+  /// True when the run is not the one from before. One more is a sign of death, unless the process manager counts and
+  /// says that somebody's order started it.
   private mutating func noteRun(_ status: UnitStatus) -> Bool {
     guard let run = status.run else { return newRun != nil }
     guard run != before.run else { return false }
-    if let newRun, newRun != run { hasDied = true }
-    newRun = newRun ?? run
+    if let newRun, newRun != run, status.automaticRestarts != 0 { hasDied = true }
+    newRun = run
     return true
   }
 
   /// The count starts at 0 again when somebody starts the unit, so it is a sign of death if it has grown, and if it
-  /// is smaller than before but not 0.
+  /// is smaller than before but not 0. The start that a failing unit waits for anyway is counted, though its death was
+  /// before the step: systemd makes one of that start and the order if they meet.
   private mutating func noteRestarts(_ status: UnitStatus) {
-    guard let count = status.automaticRestarts, let fewest = fewestRestarts else { return }
+    guard let count = status.automaticRestarts, var fewest = fewestRestarts else { return }
+    if awaitsOldRestart, count == fewest + 1 { fewest = count }
+    awaitsOldRestart = false
     if count > fewest || (count > 0 && count < fewest) { hasDied = true }
     fewestRestarts = min(fewest, count)
   }

@@ -97,6 +97,26 @@ private func verdicts(
     #expect(verdicts(.restart, before: seen(.failing, run: "1"), sights) == ["waiting", "started 7"])
   }
 
+  /// The start that it waited for and the order were one: only what dies after that counts.
+  @Test func anOrderThatMeetsTheNextTry() {
+    let before = seen(.failing, run: "1", restarts: 4)
+    let sights = [seen(.running, run: "2", restarts: 5), seen(.running, run: "3", restarts: 6)]
+    #expect(verdicts(.restart, before: before, sights) == ["started 7", "retrying"])
+    #expect(verdicts(.restart, before: before, [seen(.running, run: "3", restarts: 6)]) == ["retrying"])
+  }
+
+  /// The start that it waited for came just before the order was carried out.
+  @Test func anOrderThatComesAfterTheNextTry() {
+    let before = seen(.failing, run: "1", restarts: 4)
+    let sights = [
+      seen(.running, run: "2", restarts: 5, pending: true),
+      seen(.starting, run: "2", restarts: 5, pending: true),
+      seen(.running, run: "3", restarts: 0),
+      seen(.running, run: "4", restarts: 1),
+    ]
+    #expect(verdicts(.restart, before: before, sights) == ["waiting", "waiting", "started 7", "retrying"])
+  }
+
   /// Someone else's order took its place, or systemd did not start it: too often in too short a time.
   @Test func anOrderThatWasDropped() {
     let before = seen(.running, run: "1")

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from harness.control import UnixConnection
+from harness.files import replace
 from harness.process import is_running
 from harness.stream import eventually
 from supervisor.xmlrpc import SupervisorTransport
@@ -66,7 +67,7 @@ class Deployment:
         """Puts new code on disk, and returns its version."""
         self.version = f"24.{next(VERSIONS)}.0"
         major, _, minor = self.version.rpartition(".")
-        (self.folder / "lib/galaxy/version.py").write_text(f'VERSION_MAJOR = "{major}"\nVERSION_MINOR = "{minor}"\n')
+        replace(self.folder / "lib/galaxy/version.py", f'VERSION_MAJOR = "{major}"\nVERSION_MINOR = "{minor}"\n')
         return self.version
 
     def make_startable(self, number, can_be=True):

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from harness.files import replace
 from harness.process import is_running
 from harness.proxies import REPOSITORY
 from harness.stream import eventually
@@ -82,7 +83,7 @@ class Site:
         number = next(VERSIONS)
         self.version = f"26.{number}.0"
         module = f'VERSION_MAJOR = "26.{number}"\nVERSION_MINOR = "0"\nVERSION = "{self.version}"\n'
-        (self.folder / "lib/galaxy/version.py").write_text(module)
+        replace(self.folder / "lib/galaxy/version.py", module)
         return self.version
 
     @property
