@@ -9,11 +9,6 @@ public final class Pool: Sendable {
   /// True when it is said of one of them how many requests it can have.
   private let isLimited: Bool
 
-  /// So many requests at a time go to an upstream while others still wait, unless it is said how many it can have: it
-  /// has just come back, and all at once would flood its first worker. From then on each answer lets the next one go.
-  /// What has had its answer and stays open does not count: downloads, event streams, tunnels.
-  private static let admissionWindow = 32
-
   /// - Precondition: at least one and at most `UpstreamSet.capacity` upstreams, each with its address.
   public init(_ settings: PoolSettings, upstreams: [Upstream]) {
     precondition(!upstreams.isEmpty && upstreams.count <= UpstreamSet.capacity)
@@ -78,8 +73,7 @@ public final class Pool: Sendable {
           room.atOnce += free
           room.atAll += free
         } else {
-          let unanswered = upstream.inFlight(.ordinary) + upstream.inFlight(.upload)
-          room.atOnce += max(0, Self.admissionWindow - unanswered)
+          room.atOnce += max(0, upstream.admissionWindow - upstream.unanswered)
           room.atAll += Self.unlimited
         }
       }

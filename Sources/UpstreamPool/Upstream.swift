@@ -145,6 +145,21 @@ public final class Upstream: Sendable {
   /// Leases of one class that are alive, over all loops. Not one moment's number while several loops change it.
   func inFlight(_ traffic: TrafficClass) -> Int { statistics.reduce(0) { $0 + $1.inFlight(traffic) } }
 
+  /// What it has to do and has not begun to answer. What has had its answer and stays open is not in it: downloads, event
+  /// streams, tunnels.
+  var unanswered: Int { inFlight(.ordinary) + inFlight(.upload) }
+
+  /// So many requests at a time are at work in it while others wait, unless `maximumConnections` says how many it can
+  /// have; from then on each answer lets the next one go.
+  var admissionWindow: Int { ledger.admission.withLock { $0.size } }
+
+  /// To be called at a regular pace, so that it is known what this upstream usually has to do.
+  func noteUsualWork() {
+    guard state.isEligible else { return }
+    let unanswered = unanswered
+    ledger.admission.withLock { $0.note(atWork: unanswered) }
+  }
+
   /// True while it has less work than `maximumConnections`.
   public var hasRoom: Bool {
     guard let limit = settings.maximumConnections else { return true }

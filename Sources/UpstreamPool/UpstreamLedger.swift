@@ -10,6 +10,8 @@ final class UpstreamLedger: Sendable {
   let leases = Atomic<Int>(0)
   /// Per cent of its traffic that it gets.
   let share = Atomic<Int>(Upstream.wholeShare)
+  /// How many it gets at a time from those that wait.
+  let admission = Mutex(AdmissionWindow())
   private let administrative = Atomic<UInt8>(AdministrativeState.ready.rawValue)
   private let wish: Mutex<Wish>
 

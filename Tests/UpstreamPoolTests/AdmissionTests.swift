@@ -57,6 +57,35 @@ import Testing
     for work in ordinary + uploads { work.end() }
   }
 
+  @Test func theWindowFollowsTheUsualWork() {
+    var window = AdmissionWindow()
+    #expect(window.size == AdmissionWindow.most, "nothing is known")
+    window.note(atWork: 0)
+    #expect(window.size == AdmissionWindow.least)
+    for _ in 0..<200 { window.note(atWork: 2) }
+    #expect(window.size == 8)
+    for _ in 0..<200 { window.note(atWork: 100) }
+    #expect(window.size == AdmissionWindow.most)
+    // One moment is not what is usual.
+    for look in 0..<320 { window.note(atWork: look % 32 == 0 ? 16 : 0) }
+    #expect((AdmissionWindow.least...6).contains(window.size))
+  }
+
+  @Test func anUpstreamGetsWhatItCanDo() throws {
+    let upstream = makeUpstream()
+    let usual = work(2, .ordinary, of: upstream) + work(9, .download, of: upstream)
+    upstream.noteUsualWork()
+    // What it has to do while it is drained, or down, is not what is usual.
+    upstream.setAdministrative(.draining)
+    let more = work(20, .ordinary, of: upstream)
+    upstream.noteUsualWork()
+    for work in usual + more { work.end() }
+    upstream.setAdministrative(.ready)
+    let waiting = try Waiting([upstream], requests: 100, arriving: false)
+    waiting.pool.admitWaiting()
+    #expect(waiting.called == 8)
+  }
+
   @Test(arguments: [TrafficClass.eventStream, .tunnel, .download])
   func whatHasHadItsAnswerTakesNoPlace(_ traffic: TrafficClass) throws {
     let upstream = makeUpstream()

@@ -65,6 +65,7 @@ public final class HealthProber: Timed {
 
   public override func deadlinePassed() {
     guard !isStopped else { return }
+    upstream.noteUsualWork()
     if let probe {
       // The time-out of the one under way.
       probe.close()

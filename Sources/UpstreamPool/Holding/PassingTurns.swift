@@ -7,7 +7,7 @@
 /// Invariant: never more pass than have gone from the line, and never more than `mostSavedUp` of them between two of it.
 struct PassingTurns: Sendable {
   /// As many as may be at work in an upstream for the line's own sake: more at once would flood it after all.
-  static let mostSavedUp = 32
+  static let mostSavedUp = AdmissionWindow.most
 
   private var count = 0
 
