@@ -40,6 +40,7 @@ open class Channel: Timed {
 
   private final let readEvent: UnsafeMutablePointer<event>
   private final var writeEvent: UnsafeMutablePointer<event>?
+  private final var isWatchingReads = false
   private final var isWatchingWrites = false
   private final var isOpen = false
 
@@ -61,10 +62,30 @@ open class Channel: Timed {
 
   /// Starts to watch for input and for the peer's end. What is there already is reported in the next turn.
   public final func open() {
-    let reference = Unmanaged.passRetained(self).toOpaque()
+    holdUntilClosed()
+    watchReads()
+  }
+
+  /// As `open`, for a descriptor that has input already, as far as can be foreseen: it may be received at once, and nothing
+  /// is watched before a `receive` finds nothing, or `watchReads`, or a moment after the last `receive`. What is over by
+  /// then never costs the system calls of a registration.
+  public final func openToReceive() {
+    holdUntilClosed()
+    readiness.insert(.readable)
+  }
+
+  private final func holdUntilClosed() {
+    _ = Unmanaged.passRetained(self)
+    isOpen = true
+  }
+
+  /// Watches for input and for the peer's end, unless that is done already.
+  public final func watchReads() {
+    guard !isWatchingReads, isOpen else { return }
+    let reference = Unmanaged.passUnretained(self).toOpaque()
     event_assign(readEvent, loop.base, descriptor, Int16(clibevent_reading), channelIsReadable, reference)
     event_add(readEvent, nil)
-    isOpen = true
+    isWatchingReads = true
   }
 
   /// Watches for writability. `isConnecting` is for sockets whose connect is under way.
@@ -103,9 +124,10 @@ open class Channel: Timed {
     self.number = -1
     queuedPhases = 0
     guard isOpen else { return number }
-    event_del(readEvent)
+    if isWatchingReads { event_del(readEvent) }
     if isWatchingWrites, let writeEvent { event_del(writeEvent) }
     isOpen = false
+    isWatchingReads = false
     isWatchingWrites = false
     loop.releaseAtEndOfTurn(self)
     return number
@@ -118,7 +140,10 @@ open class Channel: Timed {
   /// looks for that a moment later, see `EventLoop.check`.
   public final func receive(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
     if failure != 0 { return .failed(failure) }
-    guard readiness.contains(.readable) else { return .wouldBlock }
+    guard readiness.contains(.readable) else {
+      watchReads()
+      return .wouldBlock
+    }
     let result = SystemCalls.receive(descriptor, into: buffer)
     switch result {
     case .bytes(let count):
@@ -126,7 +151,7 @@ open class Channel: Timed {
         readiness.remove(.readable)
         loop.check(self)
       }
-    case .wouldBlock: readiness.remove(.readable)
+    case .wouldBlock: foundNothing()
     case .end, .failed: break
     }
     return result
@@ -136,10 +161,18 @@ open class Channel: Timed {
   /// may be full before it holds what it can: only EAGAIN tells that all was taken.
   public final func receive(into pipe: SplicePipe, atMost byteCount: Int) -> Transfer {
     if failure != 0 { return .failed(failure) }
-    guard readiness.contains(.readable) else { return .wouldBlock }
+    guard readiness.contains(.readable) else {
+      watchReads()
+      return .wouldBlock
+    }
     let result = pipe.fill(from: descriptor, atMost: byteCount)
-    if result == .wouldBlock { readiness.remove(.readable) }
+    if result == .wouldBlock { foundNothing() }
     return result
+  }
+
+  private final func foundNothing() {
+    readiness.remove(.readable)
+    watchReads()
   }
 
   /// The error that the socket was found to have when nothing else was going on.
@@ -152,7 +185,10 @@ open class Channel: Timed {
   /// Looks for an error that was not told (SO_ERROR, socket(7)).
   final func checkForFailure() {
     isToBeChecked = false
-    guard !isClosed, !readiness.contains(.readable) else { return }
+    guard !isClosed else { return }
+    // That brings the news of a failure as well.
+    guard isWatchingReads else { return watchReads() }
+    guard !readiness.contains(.readable) else { return }
     failure = pendingError(of: descriptor)
     if failure != 0 { note(.readable) }
   }

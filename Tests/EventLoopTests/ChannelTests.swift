@@ -137,6 +137,61 @@ import Testing
     channel.close()
   }
 
+  /// A channel that is to receive first is watched as soon as it waits for more, and nothing is lost in between.
+  @Test(arguments: ConnectedPair.Kind.allCases)
+  func whatIsReceivedFirstIsWatchedThen(_ kind: ConnectedPair.Kind) throws {
+    let loop = try EventLoop()
+    let journal = Journal()
+    let pair = try ConnectedPair(kind)
+    let channel = Recorder("a", journal, on: loop, owning: pair.takeLeft())
+    sendAll(pair.right, "first")
+    channel.openToReceive()
+    #expect(!channel.drain())
+    #expect(journal.entries == [.received("a", "first")])
+    sendAll(pair.right, "second")
+    channel.whenReady = { channel, news in
+      if channel.drain() { loop.stop() } else if news.contains(.readable) { pair.closeRight() }
+    }
+    loop.runBounded()
+    channel.whenReady = nil
+    #expect(journal.entries.contains(.received("a", "second")))
+    #expect(journal.entries.last == .ended("a"))
+    channel.close()
+  }
+
+  /// Who does not wait for more learns all the same, a moment later, that the peer has gone.
+  @Test func whatIsReceivedFirstIsWatchedAMomentLater() throws {
+    let loop = try EventLoop()
+    let journal = Journal()
+    let pair = try ConnectedPair(.tcp)
+    let channel = Recorder("a", journal, on: loop, owning: pair.takeLeft())
+    sendAll(pair.right, "request")
+    channel.openToReceive()
+    var buffer = [UInt8](repeating: 0, count: 100)
+    #expect(buffer.withUnsafeMutableBytes { channel.receive(into: $0) } == .bytes(7))
+    #expect(!channel.readiness.contains(.readable))
+    pair.closeRight()
+    channel.whenReady = { _, news in if news.contains(.peerClosed) { loop.stop() } }
+    loop.runBounded()
+    channel.whenReady = nil
+    #expect(channel.readiness.isSuperset(of: [.readable, .peerClosed]))
+    channel.close()
+  }
+
+  @Test func whatIsNeverWatchedGoesWithItsEnd() throws {
+    let loop = try EventLoop()
+    let journal = Journal()
+    let pair = try ConnectedPair(.unix)
+    do {
+      let channel = Recorder("a", journal, on: loop, owning: pair.takeLeft())
+      channel.openToReceive()
+      channel.close()
+      #expect(channel.isClosed)
+    }
+    loop.runOneTurn()
+    #expect(journal.entries == [.gone("a")])
+  }
+
   @Test func aResetIsSeenWithoutReading() throws {
     let (loop, _, pair, channel) = try openChannel(.tcp)
     defer { withExtendedLifetime(loop) {} }

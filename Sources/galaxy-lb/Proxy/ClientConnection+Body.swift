@@ -66,6 +66,7 @@ extension ClientConnection {
   /// Nothing is to be read now, but a client that has gone must be noticed, so that its request ends upstream within
   /// seconds.
   private func watchForDeparture() {
+    watchReads()
     if hasFailed() {
       close(.clientLeft)
     } else if readiness.contains(.peerClosed), waitingFor != .departure {

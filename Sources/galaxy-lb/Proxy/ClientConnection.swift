@@ -79,12 +79,11 @@ final class ClientConnection: Channel {
 
   /// Starts to serve.
   func begin() {
-    open()
-    waitFor(.firstRequest)
-    // With deferred accept the request is there already, and can go the whole way in this turn.
-    guard worker.site.settings.deferAccept else { return }
-    readiness.insert(.readable)
-    run(.receiveRequests)
+    // Its request has mostly come with it, with deferred accept always. Then it can go the whole way in this turn, and
+    // its connection may be over before it has cost a registration.
+    openToReceive()
+    receive()
+    if !isClosed, stage == .idle { waitFor(.firstRequest) }
   }
 
   override func becameReady(_ news: Readiness) {
@@ -232,6 +231,7 @@ final class ClientConnection: Channel {
     case .tunnel: milliseconds = timeouts.tunnel
     }
     loop.setDeadline(of: self, in: milliseconds)
+    watchReads()
   }
 
   /// An upstream that ignores `Expect` must not keep the client from sending (RFC 9110 10.1.1).

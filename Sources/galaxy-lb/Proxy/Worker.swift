@@ -53,8 +53,9 @@ final class Worker {
   private var onLastClientGone: (() -> Void)?
   private let call: @Sendable (Pool, WaitingLine.Ticket) -> Void
 
-  /// Large enough that bulk data costs few system calls, small enough to stay in the second-level cache.
-  static let readSize = 128 * 1024
+  /// Large enough that bulk data costs few system calls, small enough to stay in the second-level cache; measured: see
+  /// "What limits each workload" in docs/benchmarks.md.
+  static let readSize = 112 * 1024
   private static let maximumSpareExchanges = 256
 
   /// - Parameter call: tells this worker, from any thread, that the turn of a held request has come.
