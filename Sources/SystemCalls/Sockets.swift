@@ -98,11 +98,24 @@ public func pendingError(of socket: Int32) -> Int32 {
   return code
 }
 
-/// About how many bytes a TCP socket would take now; nil where the kernel doesn't say (SO_MEMINFO, Linux 4.12).
-public func sendRoom(of socket: Int32) -> Int? {
+/// What stands in a TCP socket that its peer has not confirmed, and what else it would take.
+public struct SendBuffer: Sendable {
+  /// Bytes, with what the kernel needs to keep them.
+  let size: Int
+  let used: Int
+
+  /// About how many bytes would be taken now.
+  public var room: Int { max(0, size - used) }
+
+  /// Whether poll(2) and epoll(7) call it writable: when a third of it is free.
+  public var isWritable: Bool { room >= used / 2 }
+}
+
+/// Nil where the kernel doesn't say (SO_MEMINFO, Linux 4.12).
+public func sendBuffer(of socket: Int32) -> SendBuffer? {
   var buffer = clinux_send_buffer()
   guard clinux_send_buffer_of(socket, &buffer) == 0 else { return nil }
-  return max(0, Int(buffer.size) - Int(buffer.used))
+  return SendBuffer(size: Int(buffer.size), used: Int(buffer.used))
 }
 
 /// True when bytes stand in the socket that nobody has read; its peer's end is none.

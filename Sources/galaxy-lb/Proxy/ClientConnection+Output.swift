@@ -65,6 +65,12 @@ extension ClientConnection {
     if waitingFor != .departure { waitFor(.output) }
   }
 
+  /// Waits until the socket has room, though it was not full: only being registered anew makes it tell.
+  func awaitRoom() {
+    unwatchWrites()
+    awaitTaker()
+  }
+
   private func outputTaken() {
     if let ending {
       self.ending = nil

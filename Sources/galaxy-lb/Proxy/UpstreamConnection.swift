@@ -276,12 +276,25 @@ final class UpstreamConnection: Channel {
       loop.clearDeadline(of: self)
       return
     }
+    // Of a large body no more is read than the client takes: the rest would have to be kept here, and is better kept in
+    // the upstream's socket.
+    var limit = Int.max
+    if isBulk, stage == .body, let buffer = sendBuffer(of: exchange.client.descriptor) {
+      guard buffer.isWritable else {
+        exchange.client.awaitRoom()
+        loop.clearDeadline(of: self)
+        return
+      }
+      limit = max(buffer.room, ClientConnection.gatheredPiece)
+    } else if stage == .awaitingHead, exchange.client.isSlow {
+      limit = Self.bulk
+    }
     if stage == .body, eventStream == nil, exchange.splicesResponse, let pipe = worker.pipes.take() {
-      receiveBody(through: pipe, exchange)
+      receiveBody(through: pipe, atMost: limit, exchange)
       worker.pipes.giveBack(pipe)
       return
     }
-    let room = readRoom(for: exchange)
+    let room = UnsafeMutableRawBufferPointer(rebasing: worker.readRoom.prefix(limit))
     let result = receive(into: room)
     if case .bytes(let count) = result {
       isBulk = count >= min(room.count, Self.bulk)
@@ -305,27 +318,18 @@ final class UpstreamConnection: Channel {
     }
   }
 
-  /// Moves a piece of the body on to a slow client, and leaves the pipe empty. For the length see `readRoom`.
-  private func receiveBody(through pipe: SplicePipe, _ exchange: Exchange) {
+  /// Moves a piece of the body on to a slow client, and leaves the pipe empty.
+  private func receiveBody(through pipe: SplicePipe, atMost limit: Int, _ exchange: Exchange) {
     let remaining = Int(clamping: exchange.responseBody.remainingLength ?? 0)
-    let room = (sendRoom(of: exchange.client.descriptor) ?? 0) + ClientConnection.gatheredPiece
-    let result = receive(into: pipe, atMost: min(remaining, room, pipe.capacity))
+    let result = receive(into: pipe, atMost: min(remaining, limit, pipe.capacity))
     if case .bytes(let count) = result {
+      isBulk = true
       loop.setDeadline(of: self, in: timeouts.response)
       exchange.responseBody.passed(count)
       exchange.forward(pipe)
       if self.exchange === exchange, exchange.responseBody.isComplete { complete(exchange, strayBytes: 0) }
     }
     received(result, exchange)
-  }
-
-  /// Where to read to. In the middle of a large body that is little more than the client takes now: what it does not
-  /// take would have to be kept here, and is better kept in the upstream's socket. A little more, because only a socket
-  /// that was full tells when it takes more.
-  private func readRoom(for exchange: Exchange) -> UnsafeMutableRawBufferPointer {
-    let all = worker.readRoom
-    guard isBulk, stage == .body, let room = sendRoom(of: exchange.client.descriptor) else { return all }
-    return UnsafeMutableRawBufferPointer(rebasing: all.prefix(room + ClientConnection.gatheredPiece))
   }
 
   private func receiveWhileIdle() {
