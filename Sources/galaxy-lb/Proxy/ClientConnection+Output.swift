@@ -77,8 +77,13 @@ extension ClientConnection {
       finish(ending)
       return
     }
-    if waitingFor == .output { waitFor(exchange?.wantsBody == true ? .requestBody : .nothing) }
-    if stage == .tunnel { waitForTunnel() }
+    if waitingFor == .output {
+      if stage == .tunnel {
+        waitForTunnel()
+      } else {
+        waitFor(exchange?.wantsBody == true ? .requestBody : .nothing)
+      }
+    }
     exchange?.clientTookOutput()
   }
 
