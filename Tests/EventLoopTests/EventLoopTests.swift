@@ -27,6 +27,29 @@ import Testing
     for channel in channels { channel.close() }
   }
 
+  /// Where many receive, what some of them have made is sent before the others receive, and nobody is left out.
+  @Test(arguments: [(Phase.receiveRequests, Phase.sendRequests), (.receiveResponses, .sendResponses)])
+  func manyReceiveInStretches(_ receiver: Phase, _ sender: Phase) throws {
+    let loop = try EventLoop()
+    let journal = Journal()
+    let channels = try (0..<2 * EventLoop.stretch + 3).map { try recorder("\($0)", journal, loop) }
+    for channel in channels {
+      channel.whenRun = { channel, phase in
+        if phase == receiver { loop.enqueue(channel, for: sender) }
+      }
+      loop.enqueue(channel, for: receiver)
+    }
+    loop.runOneTurn()
+    for channel in channels { channel.whenRun = nil }
+    let names = channels.map(\.name)
+    let expected = stride(from: 0, to: names.count, by: EventLoop.stretch).flatMap { start in
+      let stretch = names[start..<min(start + EventLoop.stretch, names.count)]
+      return stretch.map { Journal.Entry.ran($0, receiver) } + stretch.map { .ran($0, sender) }
+    }
+    #expect(journal.entries == expected)
+    for channel in channels { channel.close() }
+  }
+
   /// What is queued while a phase runs: a later phase in the same turn, the same or an earlier one in the next.
   @Test func workIsQueuedWhileOtherWorkIsDone() throws {
     let loop = try EventLoop()
