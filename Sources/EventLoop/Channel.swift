@@ -140,10 +140,7 @@ open class Channel: Timed {
   /// looks for that a moment later, see `EventLoop.check`.
   public final func receive(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
     if failure != 0 { return .failed(failure) }
-    guard readiness.contains(.readable) else {
-      watchReads()
-      return .wouldBlock
-    }
+    guard readiness.contains(.readable) else { return foundNothing() }
     let result = SystemCalls.receive(descriptor, into: buffer)
     switch result {
     case .bytes(let count):
@@ -151,7 +148,7 @@ open class Channel: Timed {
         readiness.remove(.readable)
         loop.check(self)
       }
-    case .wouldBlock: foundNothing()
+    case .wouldBlock: return foundNothing()
     case .end, .failed: break
     }
     return result
@@ -161,18 +158,15 @@ open class Channel: Timed {
   /// may be full before it holds what it can: only EAGAIN tells that all was taken.
   public final func receive(into pipe: SplicePipe, atMost byteCount: Int) -> Transfer {
     if failure != 0 { return .failed(failure) }
-    guard readiness.contains(.readable) else {
-      watchReads()
-      return .wouldBlock
-    }
+    guard readiness.contains(.readable) else { return foundNothing() }
     let result = pipe.fill(from: descriptor, atMost: byteCount)
-    if result == .wouldBlock { foundNothing() }
-    return result
+    return result == .wouldBlock ? foundNothing() : result
   }
 
-  private final func foundNothing() {
+  private final func foundNothing() -> Transfer {
     readiness.remove(.readable)
     watchReads()
+    return .wouldBlock
   }
 
   /// The error that the socket was found to have when nothing else was going on.

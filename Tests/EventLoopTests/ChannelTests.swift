@@ -5,16 +5,23 @@ import Testing
 @testable import EventLoop
 
 @Suite struct ChannelTests {
-  /// An open channel, "a", on a loop of its own, and the other end of its connection.
-  private func openChannel(
+  /// A channel, "a", on a loop of its own, and the other end of its connection.
+  private func makeChannel(
     _ kind: ConnectedPair.Kind
   ) throws -> (EventLoop, Journal, ConnectedPair, Recorder) {
     let loop = try EventLoop()
     let journal = Journal()
     let pair = try ConnectedPair(kind)
-    let channel = Recorder("a", journal, on: loop, owning: pair.takeLeft())
-    channel.open()
-    return (loop, journal, pair, channel)
+    return (loop, journal, pair, Recorder("a", journal, on: loop, owning: pair.takeLeft()))
+  }
+
+  /// The same, open.
+  private func openChannel(
+    _ kind: ConnectedPair.Kind
+  ) throws -> (EventLoop, Journal, ConnectedPair, Recorder) {
+    let made = try makeChannel(kind)
+    made.3.open()
+    return made
   }
 
   @Test(arguments: ConnectedPair.Kind.allCases)
@@ -117,10 +124,7 @@ import Testing
   /// those.
   @Test(arguments: ConnectedPair.Kind.allCases)
   func aResetThatCameWithDataIsNoticed(_ kind: ConnectedPair.Kind) throws {
-    let loop = try EventLoop()
-    let journal = Journal()
-    let pair = try ConnectedPair(kind)
-    let channel = Recorder("a", journal, on: loop, owning: pair.takeLeft())
+    let (loop, journal, pair, channel) = try makeChannel(kind)
     sendAll(channel.descriptor, "unread")
     sendAll(pair.right, "bye")
     if kind == .tcp { resetOnClose(pair.right) }
@@ -140,10 +144,7 @@ import Testing
   /// A channel that is to receive first is watched as soon as it waits for more, and nothing is lost in between.
   @Test(arguments: ConnectedPair.Kind.allCases)
   func whatIsReceivedFirstIsWatchedThen(_ kind: ConnectedPair.Kind) throws {
-    let loop = try EventLoop()
-    let journal = Journal()
-    let pair = try ConnectedPair(kind)
-    let channel = Recorder("a", journal, on: loop, owning: pair.takeLeft())
+    let (loop, journal, pair, channel) = try makeChannel(kind)
     sendAll(pair.right, "first")
     channel.openToReceive()
     #expect(!channel.drain())
@@ -161,10 +162,7 @@ import Testing
 
   /// Who does not wait for more learns all the same, a moment later, that the peer has gone.
   @Test func whatIsReceivedFirstIsWatchedAMomentLater() throws {
-    let loop = try EventLoop()
-    let journal = Journal()
-    let pair = try ConnectedPair(.tcp)
-    let channel = Recorder("a", journal, on: loop, owning: pair.takeLeft())
+    let (loop, _, pair, channel) = try makeChannel(.tcp)
     sendAll(pair.right, "request")
     channel.openToReceive()
     var buffer = [UInt8](repeating: 0, count: 100)

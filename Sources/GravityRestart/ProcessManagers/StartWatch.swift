@@ -17,8 +17,6 @@ public struct StartWatch: Sendable {
   /// The latest run that is not the one from before.
   private var newRun: String?
   private var fewestRestarts: Int?
-  /// True until the start that a unit that was failing waited for has been seen.
-  private var awaitsOldRestart: Bool
   private var hasDied = false
 
   /// - Parameters:
@@ -29,7 +27,6 @@ public struct StartWatch: Sendable {
     self.step = step
     self.before = before
     fewestRestarts = before.automaticRestarts
-    awaitsOldRestart = before.state == .failing
   }
 
   /// Takes in what was seen, in order. Once a unit has died no verdict is `started` again: the process manager may
@@ -37,8 +34,9 @@ public struct StartWatch: Sendable {
   public mutating func judge(_ status: UnitStatus) -> Verdict {
     // What runs while it is still to be restarted is not the run that was ordered.
     if step == .restart, status.state == .running, status.hasPendingOrder { return .waiting }
+    let mayBeNextTry = newRun == nil && before.state == .failing
     let isNew = noteRun(status)
-    if isNew { noteRestarts(status) }
+    if isNew { noteRestarts(status, mayBeNextTry: mayBeNextTry) }
     switch status.state {
     case .unobservable, .stopping:
       return .waiting
@@ -84,12 +82,11 @@ public struct StartWatch: Sendable {
   }
 
   /// The count starts at 0 again when somebody starts the unit, so it is a sign of death if it has grown, and if it
-  /// is smaller than before but not 0. The start that a failing unit waits for anyway is counted, though its death was
-  /// before the step: systemd makes one of that start and the order if they meet.
-  private mutating func noteRestarts(_ status: UnitStatus) {
+  /// is smaller than before but not 0. The next try that a failing unit waits for anyway is counted, though its death
+  /// was before the step: systemd makes one of it and the order if they meet.
+  private mutating func noteRestarts(_ status: UnitStatus, mayBeNextTry: Bool) {
     guard let count = status.automaticRestarts, var fewest = fewestRestarts else { return }
-    if awaitsOldRestart, count == fewest + 1 { fewest = count }
-    awaitsOldRestart = false
+    if mayBeNextTry, count == fewest + 1 { fewest = count }
     if count > fewest || (count > 0 && count < fewest) { hasDied = true }
     fewestRestarts = min(fewest, count)
   }

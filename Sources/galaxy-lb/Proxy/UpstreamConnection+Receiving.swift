@@ -1,0 +1,236 @@
+import EventLoop
+import HTTP1
+import SystemCalls
+import UpstreamPool
+
+extension UpstreamConnection {
+  /// One read, if there may be something, and what follows from it.
+  func receive() {
+    guard !isClosed else { return }
+    if stage == .idle {
+      receiveWhileIdle()
+      return
+    }
+    guard let exchange, stage != .connecting else { return }
+    // Back-pressure: nothing is read for a client that has not taken what was read before.
+    guard !exchange.isClientBlocked, exchange.client.outbound.count < ClientConnection.gatheredPiece else {
+      loop.clearDeadline(of: self)
+      return
+    }
+    guard let limit = readLimit(for: exchange.client) else {
+      exchange.client.awaitRoom()
+      loop.clearDeadline(of: self)
+      return
+    }
+    if stage == .body, eventStream == nil, exchange.splicesResponse, let pipe = worker.pipes.take() {
+      receiveBody(through: pipe, atMost: limit, exchange)
+      worker.pipes.giveBack(pipe)
+      return
+    }
+    let room = UnsafeMutableRawBufferPointer(rebasing: worker.readRoom.prefix(limit))
+    let result = receive(into: room)
+    if case .bytes(let count) = result {
+      isBulk = count >= min(room.count, Self.bulk)
+      if sendingFailed { readiness.insert(.readable) }
+      take(worker.readRange.lowerBound..<worker.readRange.lowerBound + count, exchange)
+    }
+    received(result, exchange)
+  }
+
+  /// Bytes; what is less is kept without harm when the client does not take it.
+  private static let bulk = 16 * 1024
+
+  /// How many bytes may be read at a time; nil for none before the client's socket has room. Of a large body no more is
+  /// read than the client takes: the rest would have to be kept here, and is better kept in the upstream's socket.
+  private func readLimit(for client: ClientConnection) -> Int? {
+    if stage == .awaitingHead { return client.isSlow ? Self.bulk : .max }
+    guard stage == .body, isBulk || client.isSlow, let buffer = sendBuffer(of: client.descriptor) else {
+      return .max
+    }
+    return buffer.isWritable ? max(buffer.room, ClientConnection.gatheredPiece) : nil
+  }
+
+  /// What follows a read whose bytes, if there were any, were taken.
+  private func received(_ result: Transfer, _ exchange: Exchange) {
+    switch result {
+    case .bytes:
+      if self.exchange != nil, !isClosed, readiness.contains(.readable) {
+        loop.enqueue(self, for: .receiveResponses)
+      }
+    case .wouldBlock:
+      if sendingFailed { exchange.upstreamFailed(.closedBeforeAnswer) }
+    case .end: peerEnded(exchange, isReset: false)
+    case .failed: peerEnded(exchange, isReset: true)
+    }
+  }
+
+  /// Moves a piece of the body on to a slow client, and leaves the pipe empty.
+  private func receiveBody(through pipe: SplicePipe, atMost limit: Int, _ exchange: Exchange) {
+    let remaining = Int(clamping: exchange.responseBody.remainingLength ?? 0)
+    let result = receive(into: pipe, atMost: min(remaining, limit, pipe.capacity))
+    if case .bytes(let count) = result {
+      loop.setDeadline(of: self, in: timeouts.response)
+      exchange.responseBody.passed(count)
+      exchange.forward(pipe)
+      if self.exchange === exchange, exchange.responseBody.isComplete { complete(exchange, strayBytes: 0) }
+    }
+    received(result, exchange)
+  }
+
+  private func receiveWhileIdle() {
+    if case .wouldBlock = receive(into: worker.readRoom) { return }
+    pool.forget(self, upstream.index)
+    close()
+  }
+
+  private func take(_ piece: Range<Int>, _ exchange: Exchange) {
+    switch stage {
+    case .awaitingHead: takeHead(piece, exchange)
+    case .body: takeBody(piece, exchange)
+    case .tunnel: exchange.tunnelReceived(UnsafeRawBufferPointer(rebasing: worker.scratch[piece]))
+    case .connecting, .idle: break
+    }
+  }
+
+  private func takeHead(_ piece: Range<Int>, _ exchange: Exchange) {
+    let bytes = UnsafeRawBufferPointer(rebasing: worker.scratch[piece])
+    if inbound.isEmpty {
+      readHeads(bytes, exchange) { $0 + piece.lowerBound..<piece.upperBound }
+      return
+    }
+    inbound.append(bytes)
+    let mayProgress = bytes.withMemoryRebound(to: UInt8.self) { endsLine($0.span) }
+    guard mayProgress || inbound.count > worker.site.responseLimits.head else { return }
+    var gathered = ByteBuffer()
+    swap(&gathered, &inbound)
+    readHeads(gathered.bytes, exchange) { [worker] position in
+      worker.moveToScratch(UnsafeRawBufferPointer(rebasing: gathered.bytes[position...]))
+    }
+  }
+
+  /// Reads heads, of interim responses first, until the final one or the end of `bytes`. `rest` brings what stands
+  /// behind a position to `scratch` and says where it is.
+  private func readHeads(_ bytes: UnsafeRawBufferPointer, _ exchange: Exchange, rest: (Int) -> Range<Int>) {
+    var position = 0
+    while position < bytes.count {
+      let remaining = UnsafeRawBufferPointer(rebasing: bytes[position...])
+      let progress = remaining.withMemoryRebound(to: UInt8.self) {
+        worker.responseHead.read(
+          $0.span, limits: worker.site.responseLimits, context: ResponseContext(isHead: exchange.state.isHead)
+        )
+      }
+      switch progress {
+      case .incomplete:
+        exchange.state.responseBytesArrived()
+        inbound.append(remaining)
+        loop.setDeadline(of: self, in: timeouts.response)
+        return
+      case .rejected(let reason):
+        exchange.state.responseBytesArrived()
+        worker.log.warning(
+          "upstream sent a malformed response", ["upstream": upstream.settings.name, "reason": "\(reason)"])
+        exchange.upstreamFailed(.malformedResponse)
+        return
+      case .complete(let byteCount):
+        let step = remaining.withMemoryRebound(to: UInt8.self) { exchange.responseHeadArrived($0.span) }
+        position += byteCount
+        switch step {
+        case .anotherHead: continue
+        case .refused:
+          worker.log.warning(
+            "upstream sent a response nobody asked for",
+            ["upstream": upstream.settings.name, "status": worker.responseHead.status])
+          exchange.upstreamFailed(.malformedResponse)
+        case .body: beginBody(rest(position), exchange)
+        case .tunnel: beginTunnel(rest(position), exchange)
+        }
+        return
+      }
+    }
+  }
+
+  private func beginBody(_ rest: Range<Int>, _ exchange: Exchange) {
+    stage = .body
+    // Not of a copy of the head: that would count a reference.
+    eventStream = worker.responseHead.isEventStream ? EventStreamBoundary() : nil
+    responsePersists = worker.responseHead.isPersistent && worker.responseHead.framing != .untilClose
+    if exchange.responseBody.isComplete {
+      complete(exchange, strayBytes: rest.count)
+      return
+    }
+    takeBody(rest, exchange)
+    if worker.isStopping || exchange.endsEventStream, self.exchange === exchange { exchange.endEventStream() }
+  }
+
+  private func takeBody(_ piece: Range<Int>, _ exchange: Exchange) {
+    loop.setDeadline(of: self, in: eventStream != nil ? timeouts.eventStream : timeouts.response)
+    guard !piece.isEmpty else { return }
+    let step = exchange.responseBody.relay(worker.scratch, piece)
+    if let reason = step.rejection {
+      worker.log.warning(
+        "upstream sent a malformed body", ["upstream": upstream.settings.name, "reason": "\(reason)"])
+      exchange.upstreamFailed(.malformedResponse)
+      return
+    }
+    let boundary = eventStream?.scan(UnsafeRawBufferPointer(rebasing: worker.scratch[step.content]))
+    if exchange.endsEventStream, let boundary,
+      let output = exchange.responseBody.endEarly(
+        worker.scratch, behind: step.content.lowerBound..<step.content.lowerBound + boundary)
+    {
+      endEventStream(with: output, exchange)
+      return
+    }
+    exchange.forward(UnsafeRawBufferPointer(rebasing: worker.scratch[step.output]))
+    guard self.exchange === exchange else { return }
+    if let trailers = step.trailers { exchange.forwardTrailers(trailers) }
+    if exchange.responseBody.isComplete {
+      complete(exchange, strayBytes: piece.upperBound - step.inputEnd)
+    }
+  }
+
+  /// Ends an event stream, if there is one and it stands between two events: the browser comes back for the next one
+  /// with Last-Event-ID, and loses nothing.
+  func endEventStream() {
+    guard let exchange, let eventStream, eventStream.isAtBoundary, stage == .body,
+      let output = exchange.responseBody.endEarly(worker.scratch)
+    else { return }
+    endEventStream(with: output, exchange)
+  }
+
+  private func endEventStream(with output: Range<Int>, _ exchange: Exchange) {
+    exchange.forward(UnsafeRawBufferPointer(rebasing: worker.scratch[output]))
+    guard self.exchange === exchange else { return }
+    responsePersists = false
+    complete(exchange, strayBytes: 0)
+  }
+
+  private func complete(_ exchange: Exchange, strayBytes: Int) {
+    let persists =
+      responsePersists && strayBytes == 0 && !sendingFailed && !readiness.contains(.peerClosed)
+    exchange.responseCompleted(connectionPersists: persists)
+  }
+
+  private func peerEnded(_ exchange: Exchange, isReset: Bool) {
+    switch stage {
+    case .tunnel: exchange.tunnelUpstreamEnded(isReset: isReset)
+    case .body:
+      if !isReset, let output = exchange.responseBody.end(worker.scratch) {
+        exchange.forward(UnsafeRawBufferPointer(rebasing: worker.scratch[output]))
+        guard self.exchange === exchange else { return }
+        responsePersists = false
+        complete(exchange, strayBytes: 0)
+      } else {
+        exchange.upstreamFailed(.truncatedResponse)
+      }
+    case .connecting, .awaitingHead, .idle: exchange.upstreamFailed(.closedBeforeAnswer)
+    }
+  }
+
+  private func beginTunnel(_ rest: Range<Int>, _ exchange: Exchange) {
+    stage = .tunnel
+    loop.clearDeadline(of: self)
+    exchange.beginTunnel()
+    if !rest.isEmpty { exchange.tunnelReceived(UnsafeRawBufferPointer(rebasing: worker.scratch[rest])) }
+    if worker.isStopping || exchange.closesTunnel, self.exchange === exchange { exchange.closeTunnel() }
+  }
+}
