@@ -124,6 +124,18 @@ public func hasInput(_ socket: Int32) -> Bool {
   return clinux_unread_bytes_of(socket, &count) == 0 && count > 0
 }
 
+/// Lets poll(2) and epoll(7) tell of input only when so many bytes have come, or the peer's end, or when the socket takes
+/// no more (SO_RCVLOWAT, socket(7)). A TCP socket makes room for as many, within the system's limit (tcp_rmem, tcp(7)).
+public func setReceiveLowWaterMark(of socket: Int32, _ byteCount: Int) {
+  setOption(socket, SOL_SOCKET, SO_RCVLOWAT, Int32(clamping: byteCount))
+}
+
+/// Lets a socket hold so many bytes that its peer has not taken, and as much again for what the kernel needs to keep
+/// them, within the system's limit (SO_SNDBUF and wmem_max, socket(7)).
+public func setSendBuffer(of socket: Int32, _ byteCount: Int) {
+  setOption(socket, SOL_SOCKET, SO_SNDBUF, Int32(clamping: byteCount))
+}
+
 /// setsockopt(2) with an integer. For options whose failure changes nothing that a user sees.
 public func setOption(_ socket: Int32, _ level: Int32, _ option: Int32, _ value: Int32) {
   var value = value

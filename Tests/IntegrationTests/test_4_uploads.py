@@ -173,6 +173,36 @@ def test_stalled_large_upload_is_ended(start):
     assert wire.upstream.requests == []
 
 
+@pytest.mark.parametrize("tail", [1, 65536, MEBIBYTE])
+def test_fast_upload_that_pauses_is_passed_on_as_it_comes(start, tail):
+    """Rules 28 and 29: however fast a client was, nothing that it has sent is kept back for more."""
+    wire = start(timeouts={"request_body": "3s"})
+    first, size = 12 * MEBIBYTE, LARGE
+    arrived, never = [], wire.upstream.gate()
+
+    def script(connection):
+        request = connection.read_head()
+        for count in (first, tail, tail, size - first - 2 * tail):
+            connection.stream.read_exactly(count)
+            arrived.append(count)
+        request.complete = True
+        connection.respond(200, b"all")
+        connection.read_request()
+        connection.respond(200, b"next")
+    wire.upstream.script = script
+    client = wire.client()
+    client.sock.settimeout(30)
+    client.sock.sendall(head(size) + b"x" * first)
+    eventually(lambda: len(arrived) == 1, "the first part arrives")
+    for pause in range(2):
+        never.wait(1.0)
+        client.sock.sendall(b"y" * tail)
+        eventually(lambda: len(arrived) == 2 + pause, "the bytes after a pause arrive")
+    client.sock.sendall(b"z" * (size - first - 2 * tail))
+    assert client.read_response(b"POST").body == b"all"
+    assert client.exchange(get(b"/next")).body == b"next"
+
+
 def test_moving_large_upload_is_not_ended(start):
     """Rule 29: each piece starts the time-out anew."""
     wire = start(timeouts={"request_body": "1s"})

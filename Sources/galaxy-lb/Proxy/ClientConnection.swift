@@ -222,7 +222,8 @@ final class ClientConnection: Channel {
     case .firstRequest: milliseconds = worker.isStopping ? Self.patienceWithArrival : timeouts.keepAlive
     case .nextRequest: milliseconds = timeouts.keepAlive
     case .requestHead: milliseconds = timeouts.requestHead
-    case .requestBody: milliseconds = timeouts.requestBody
+    case .requestBody:
+      milliseconds = sendsFast ? UploadPace.patience : timeouts.requestBody
     case .output: milliseconds = timeouts.send
     case .continuation: milliseconds = Self.patienceWithExpectation
     case .departure: milliseconds = Self.patienceWithDeparture
@@ -242,13 +243,21 @@ final class ClientConnection: Channel {
   private static let patienceWithDiscarded: Int64 = 5_000
   private static let patienceWithLingering: Int64 = 5_000
 
+  private var sendsFast: Bool { exchange?.uploadPace.isFast ?? false }
+
   override func deadlinePassed() {
     guard !isClosed else { return }
     switch waitingFor {
     case .nothing: break
     case .firstRequest, .nextRequest, .lingering, .discarding: close(nil)
     case .requestHead: answerWithoutExchange(inbound.bytes, status: 408, .clientTimedOut)
-    case .requestBody: exchange?.requestTimedOut()
+    case .requestBody:
+      if sendsFast {
+        exchange?.uploadPaused()
+        waitFor(.requestBody)
+      } else {
+        exchange?.requestTimedOut()
+      }
     case .output, .tunnel: close(.clientTimedOut)
     case .departure: close(.clientLeft)
     case .continuation:

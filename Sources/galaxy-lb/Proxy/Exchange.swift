@@ -28,6 +28,7 @@ final class Exchange: Timed {
   var pipe: SplicePipe?
   /// A piece of the body was spliced; so is the rest.
   var isUploadSpliced = false
+  @exclusivity(unchecked) var uploadPace = UploadPace()
   @exclusivity(unchecked) var requestBody = BodyRelay.none
   @exclusivity(unchecked) var responseBody = BodyRelay.none
   /// True once bytes of the body were sent that are not kept.
@@ -407,6 +408,7 @@ final class Exchange: Timed {
     upload.removeAll()
     releasePipe()
     isUploadSpliced = false
+    resetUploadPace()
     uploadBegan = false
     blockedAt = nil
     keepsClient = true

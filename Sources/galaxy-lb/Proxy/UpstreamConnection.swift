@@ -166,6 +166,11 @@ final class UpstreamConnection: Channel {
     if exchange.pipe == nil { requestTaken(exchange) } else { sendPipedBody() }
   }
 
+  /// Lets the socket hold two large pieces of a body. A TCP socket finds its size by itself (tcp(7)).
+  func takeLargePieces() {
+    if case .unix = upstream.settings.endpoint { setSendBuffer(of: descriptor, UploadPace.largePiece) }
+  }
+
   /// Sends what stands in the exchange's pipe, as far as it is taken. All before it was sent.
   func sendPipedBody() {
     guard let exchange, takesBody else { return }
