@@ -88,6 +88,15 @@ open class Channel: Timed {
     isWatchingReads = true
   }
 
+  /// Stops to watch for input and for the peer's end, for a time in which nobody would look at them. `receive` finds out
+  /// whether there is something, and watches again when there is nothing.
+  public final func unwatchReads() {
+    guard isWatchingReads else { return }
+    event_del(readEvent)
+    isWatchingReads = false
+    readiness.insert(.readable)
+  }
+
   /// Watches for writability. `isConnecting` is for sockets whose connect is under way.
   public final func watchWrites() {
     guard !isWatchingWrites, !isClosed else { return }

@@ -104,6 +104,9 @@ public struct SendBuffer: Sendable {
   let size: Int
   let used: Int
 
+  /// As it is with so many bytes more.
+  public func holding(_ byteCount: Int) -> SendBuffer { SendBuffer(size: size, used: used + byteCount) }
+
   /// About how many bytes would be taken now.
   public var room: Int { max(0, size - used) }
 

@@ -176,6 +176,25 @@ import Testing
     channel.close()
   }
 
+  /// A channel that nobody looks at for a time wakes nobody, and what came meanwhile is not lost.
+  @Test(arguments: ConnectedPair.Kind.allCases)
+  func whatIsNotWatchedForATimeIsFoundByReceiving(_ kind: ConnectedPair.Kind) throws {
+    let (loop, journal, pair, channel) = try openChannel(kind)
+    channel.unwatchReads()
+    sendAll(pair.right, "meanwhile")
+    for _ in 0..<5 { loop.runOneTurn() }
+    #expect(journal.entries.isEmpty)
+    #expect(channel.readiness.contains(.readable))
+    #expect(!channel.drain())
+    #expect(journal.entries == [.received("a", "meanwhile")])
+    channel.whenReady = { channel, _ in if channel.drain() { loop.stop() } }
+    pair.closeRight()
+    loop.runBounded()
+    channel.whenReady = nil
+    #expect(journal.entries.last == .ended("a"))
+    channel.close()
+  }
+
   @Test func whatIsNeverWatchedGoesWithItsEnd() throws {
     let loop = try EventLoop()
     let journal = Journal()

@@ -57,8 +57,8 @@ final class ClientConnection: Channel {
   var ending: Ending?
   /// The client sends no more into its tunnel.
   var clientEndedTunnel = false
-  /// It was slow to take what it was sent before; see `SplicedDownload`.
-  var isSlow = false
+  /// How it took what it was sent before; see `SplicedDownload`.
+  var pace = Pace.unknown
   /// The rest of a request body that is dropped; nil when there is none.
   var discarded: DiscardedBody?
 
@@ -88,14 +88,15 @@ final class ClientConnection: Channel {
 
   override func becameReady(_ news: Readiness) {
     if news.contains(.readable) { loop.enqueue(self, for: .receiveRequests) }
-    if news.contains(.writable) { loop.enqueue(self, for: .sendResponses) }
+    // Before responses are received, so that what it makes room for comes in the same turn.
+    if news.contains(.writable) { loop.enqueue(self, for: .sendRequests) }
   }
 
   override func run(_ phase: Phase) {
     switch phase {
     case .receiveRequests: receive()
-    case .sendResponses: flush()
-    case .sendRequests, .receiveResponses: break
+    case .sendRequests, .sendResponses: flush()
+    case .receiveResponses: break
     }
   }
 

@@ -397,6 +397,7 @@ final class Exchange: Timed {
   func end(_ reason: EndReason?) {
     leaveLine()
     dropUpstream()
+    noteAnswerTaken()
     if let reason { record.reason = reason }
     record.endedAt = worker.loop.nowNanoseconds
     worker.statistics.note(record.reason)

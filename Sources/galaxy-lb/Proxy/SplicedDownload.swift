@@ -1,9 +1,19 @@
 import EventLoop
 import SystemCalls
 
-/// What a client took at once is cheaper copied: it is in the processor's caches still, and the kernel copies a part of it
-/// anyway when it comes from a unix socket. What waits for a slow client has left them, so that a body of known length
-/// goes to it through a pipe (splice(2)).
+extension ClientConnection {
+  /// How a client takes what is much. What it takes at once is cheaper copied: it is in the processor's caches still, and
+  /// the kernel copies a part of it anyway when it comes from a unix socket. What waits for it has left them, so that a
+  /// body of known length goes to it through a pipe (splice(2)).
+  enum Pace {
+    /// Nothing is known: the first large body goes through a pipe, as far as it may take to find out.
+    case unknown
+    case fast
+    /// It let the proxy wait.
+    case slow
+  }
+}
+
 extension Exchange {
   /// The client's socket takes no more for now.
   func clientBlocked() {
@@ -15,20 +25,40 @@ extension Exchange {
 
   func noteClientTookOutput() {
     guard let blockedAt else { return }
-    client.isSlow = worker.loop.now - blockedAt >= Self.slowness
+    if worker.loop.now - blockedAt >= Self.slowness {
+      client.pace = .slow
+    } else if record.bytesSent >= Self.telling {
+      client.pace = .fast
+    }
     self.blockedAt = nil
   }
 
   /// Milliseconds.
   private static let slowness: Int64 = 10
+  /// Bytes: a client that did not let the proxy wait for so many is fast. Fewer go into its socket, which grows at first
+  /// with all that it takes.
+  private static let telling: Int64 = 1024 * 1024
+
+  /// The answer is over. One that was more than a small one and did not tell how the client takes it is no reason to
+  /// treat the next one with care.
+  func noteAnswerTaken() {
+    if client.pace == .unknown, record.bytesSent > UpstreamConnection.bulk { client.pace = .fast }
+  }
 
   /// Whether what comes next of the response's body is worth a pipe.
   var splicesResponse: Bool {
-    client.isSlow && client.outbound.isEmpty && responseBody.remainingLength ?? 0 >= Self.leastSplicedResponse
+    guard client.outbound.isEmpty, let remaining = responseBody.remainingLength else { return false }
+    return switch client.pace {
+    case .unknown: remaining >= Self.leastSplicedUnknown && record.bytesSent < Self.telling
+    case .fast: false
+    case .slow: remaining >= Self.leastSplicedResponse
+    }
   }
 
   /// Bytes.
   private static let leastSplicedResponse: Int64 = 32 * 1024
+  /// Bytes: more than most answers have.
+  private static let leastSplicedUnknown: Int64 = 256 * 1024
 
   /// Hands a piece of the response's body to the client. The pipe is empty after.
   func forward(_ pipe: SplicePipe) {

@@ -14,19 +14,34 @@ extension UpstreamConnection {
     guard let exchange, stage != .connecting else { return }
     // Back-pressure: nothing is read for a client that has not taken what was read before.
     guard !exchange.isClientBlocked, exchange.client.outbound.count < ClientConnection.gatheredPiece else {
-      loop.clearDeadline(of: self)
+      rest(exchange)
       return
     }
-    guard let limit = readLimit(for: exchange.client) else {
+    let buffer = limitingBuffer(of: exchange.client)
+    if let buffer, !buffer.isWritable {
       exchange.client.awaitRoom()
-      loop.clearDeadline(of: self)
+      rest(exchange)
       return
     }
+    let limit = readLimit(for: exchange.client, buffer)
+    let wasHead = stage == .awaitingHead
+    let result: Transfer
     if stage == .body, eventStream == nil, exchange.splicesResponse, let pipe = worker.pipes.take() {
-      receiveBody(through: pipe, atMost: limit, exchange)
+      result = receiveBody(through: pipe, atMost: limit, exchange)
       worker.pipes.giveBack(pipe)
-      return
+    } else {
+      result = receive(atMost: limit, exchange)
     }
+    if wasHead, stage == .body, self.exchange === exchange, result == .bytes(limit) {
+      // There was more than a head is likely to bring: now that the rest is known, it can be taken as such.
+      receive()
+    } else {
+      received(result, into: buffer, exchange)
+    }
+  }
+
+  /// Reads into `scratch`, and takes what has come.
+  private func receive(atMost limit: Int, _ exchange: Exchange) -> Transfer {
     let room = UnsafeMutableRawBufferPointer(rebasing: worker.readRoom.prefix(limit))
     let result = receive(into: room)
     if case .bytes(let count) = result {
@@ -34,27 +49,44 @@ extension UpstreamConnection {
       if sendingFailed { readiness.insert(.readable) }
       take(worker.readRange.lowerBound..<worker.readRange.lowerBound + count, exchange)
     }
-    received(result, exchange)
+    return result
   }
 
   /// Bytes; what is less is kept without harm when the client does not take it.
-  private static let bulk = 16 * 1024
+  static let bulk = 16 * 1024
 
-  /// How many bytes may be read at a time; nil for none before the client's socket has room. Of a large body no more is
-  /// read than the client takes: the rest would have to be kept here, and is better kept in the upstream's socket.
-  private func readLimit(for client: ClientConnection) -> Int? {
-    if stage == .awaitingHead { return client.isSlow ? Self.bulk : .max }
-    guard stage == .body, isBulk || client.isSlow, let buffer = sendBuffer(of: client.descriptor) else {
-      return .max
-    }
-    return buffer.isWritable ? max(buffer.room, ClientConnection.gatheredPiece) : nil
+  /// What the client's socket has room for, where that matters: of a large body no more is read than the client takes,
+  /// because the rest would have to be kept here, and is better kept in the upstream's socket.
+  private func limitingBuffer(of client: ClientConnection) -> SendBuffer? {
+    stage == .body && (isBulk || client.pace == .slow) ? sendBuffer(of: client.descriptor) : nil
   }
 
-  /// What follows a read whose bytes, if there were any, were taken.
-  private func received(_ result: Transfer, _ exchange: Exchange) {
+  /// How many bytes may be read at a time.
+  private func readLimit(for client: ClientConnection, _ buffer: SendBuffer?) -> Int {
+    if stage == .awaitingHead { return client.pace == .fast ? .max : Self.bulk }
+    return buffer.map { max($0.room, ClientConnection.gatheredPiece) } ?? .max
+  }
+
+  /// Nothing is read until the client has taken what it was sent. Where that takes a while, what the upstream sends
+  /// meanwhile is not worth a wake-up.
+  private func rest(_ exchange: Exchange) {
+    loop.clearDeadline(of: self)
+    if exchange.client.pace == .slow { unwatchReads() }
+  }
+
+  /// What follows a read whose bytes, if there were any, were taken; `buffer` is as it was before.
+  private func received(_ result: Transfer, into buffer: SendBuffer?, _ exchange: Exchange) {
     switch result {
-    case .bytes:
-      if self.exchange != nil, !isClosed, readiness.contains(.readable) {
+    case .bytes(let count):
+      guard self.exchange === exchange, !isClosed else { return }
+      let client = exchange.client!
+      // A fast client has mostly made room again by the next turn.
+      if let buffer, !buffer.holding(count).isWritable, client.pace != .fast, client.outbound.isEmpty {
+        client.awaitRoom()
+      }
+      if exchange.isClientBlocked {
+        rest(exchange)
+      } else if readiness.contains(.readable) {
         loop.enqueue(self, for: .receiveResponses)
       }
     case .wouldBlock:
@@ -65,7 +97,7 @@ extension UpstreamConnection {
   }
 
   /// Moves a piece of the body on to a slow client, and leaves the pipe empty.
-  private func receiveBody(through pipe: SplicePipe, atMost limit: Int, _ exchange: Exchange) {
+  private func receiveBody(through pipe: SplicePipe, atMost limit: Int, _ exchange: Exchange) -> Transfer {
     let remaining = Int(clamping: exchange.responseBody.remainingLength ?? 0)
     let result = receive(into: pipe, atMost: min(remaining, limit, pipe.capacity))
     if case .bytes(let count) = result {
@@ -74,7 +106,7 @@ extension UpstreamConnection {
       exchange.forward(pipe)
       if self.exchange === exchange, exchange.responseBody.isComplete { complete(exchange, strayBytes: 0) }
     }
-    received(result, exchange)
+    return result
   }
 
   private func receiveWhileIdle() {
