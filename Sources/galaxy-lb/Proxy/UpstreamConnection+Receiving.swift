@@ -12,18 +12,19 @@ extension UpstreamConnection {
       return
     }
     guard let exchange, stage != .connecting else { return }
+    let client = exchange.client!
     // Back-pressure: nothing is read for a client that has not taken what was read before.
-    guard !exchange.isClientBlocked, exchange.client.outbound.count < ClientConnection.gatheredPiece else {
-      rest(exchange)
+    guard !exchange.isClientBlocked, client.outbound.count < ClientConnection.gatheredPiece else {
+      rest(client)
       return
     }
-    let buffer = limitingBuffer(of: exchange.client)
+    let buffer = limitingBuffer(of: client)
     if let buffer, !buffer.isWritable {
-      exchange.client.awaitRoom()
-      rest(exchange)
+      client.awaitRoom()
+      rest(client)
       return
     }
-    let limit = readLimit(for: exchange.client, buffer)
+    let limit = readLimit(for: client, buffer)
     let wasHead = stage == .awaitingHead
     let result: Transfer
     if stage == .body, eventStream == nil, exchange.splicesResponse, let pipe = worker.pipes.take() {
@@ -36,7 +37,7 @@ extension UpstreamConnection {
       // There was more than a head is likely to bring: now that the rest is known, it can be taken as such.
       receive()
     } else {
-      received(result, into: buffer, exchange)
+      received(result, into: buffer, client, exchange)
     }
   }
 
@@ -69,23 +70,24 @@ extension UpstreamConnection {
 
   /// Nothing is read until the client has taken what it was sent. Where that takes a while, what the upstream sends
   /// meanwhile is not worth a wake-up.
-  private func rest(_ exchange: Exchange) {
+  private func rest(_ client: ClientConnection) {
     loop.clearDeadline(of: self)
-    if exchange.client.pace == .slow { unwatchReads() }
+    if client.pace == .slow { unwatchReads() }
   }
 
   /// What follows a read whose bytes, if there were any, were taken; `buffer` is as it was before.
-  private func received(_ result: Transfer, into buffer: SendBuffer?, _ exchange: Exchange) {
+  private func received(
+    _ result: Transfer, into buffer: SendBuffer?, _ client: ClientConnection, _ exchange: Exchange
+  ) {
     switch result {
     case .bytes(let count):
       guard self.exchange === exchange, !isClosed else { return }
-      let client = exchange.client!
       // A fast client has mostly made room again by the next turn.
       if let buffer, !buffer.holding(count).isWritable, client.pace != .fast, client.outbound.isEmpty {
         client.awaitRoom()
       }
       if exchange.isClientBlocked {
-        rest(exchange)
+        rest(client)
       } else if readiness.contains(.readable) {
         loop.enqueue(self, for: .receiveResponses)
       }
@@ -109,7 +111,8 @@ extension UpstreamConnection {
     return result
   }
 
-  private func receiveWhileIdle() {
+  /// Looks for what nobody has asked for.
+  func receiveWhileIdle() {
     if case .wouldBlock = receive(into: worker.readRoom) { return }
     pool.forget(self, upstream.index)
     close()

@@ -79,7 +79,7 @@ final class UpstreamConnection: Channel {
     idleSince = loop.now
     eventStream = nil
     loop.setDeadline(of: self, in: timeouts.upstreamKeepAlive)
-    if readiness.contains(.readable) { loop.enqueue(self, for: .receiveResponses) }
+    if readiness.contains(.readable) { receiveWhileIdle() }
   }
 
   /// Ends the connection; its exchange goes on without it.
