@@ -1,8 +1,7 @@
 /// One loop's view of a pool: where its turn-taking stands, and what it may still send again.
 public struct PoolSelector {
   public let pool: Pool
-  /// Those of the pool, which keeps them: looking at each for every request would count references.
-  private let upstreams: ContiguousArray<Unmanaged<Upstream>>
+  private var standings = Standings()
   private let algorithm: Algorithm
   private var leastConnections = LeastConnections()
   private var roundRobin = RoundRobin()
@@ -33,7 +32,6 @@ public struct PoolSelector {
   /// - Parameter seed: of what is random in its choices; by default one of the system's.
   public init(_ pool: Pool, seed: UInt64 = .random(in: 0 ... .max)) {
     self.pool = pool
-    upstreams = ContiguousArray(pool.upstreams.map { Unmanaged.passUnretained($0) })
     algorithm = Algorithm(pool.settings.balance)
     consistentHash = ConsistentHash(
       names: algorithm == .hash ? pool.upstreams.map(\.settings.name) : [])
@@ -72,44 +70,47 @@ public struct PoolSelector {
 
   /// An upstream that was down, and that this request is to try: one after each pause. A backup is not tried while
   /// others serve.
-  public func chooseTrial(excluding tried: UpstreamSet, now: Int64) -> Upstream? {
-    for upstream in upstreams {
-      let isTaken = upstream._withUnsafeGuaranteedRef {
-        $0.state.isLastResort && $0.hasRoom && !tried.contains($0.index)
-          && !($0.settings.backup && pool.upstreams.contains { $0.isOf(.eligible) })
-          && $0.takeTrial(now: now)
-      }
-      if isTaken { return upstream.takeUnretainedValue() }
+  public mutating func chooseTrial(excluding tried: UpstreamSet, now: Int64) -> Upstream? {
+    standings.update(from: pool)
+    guard standings.hasLastResort else { return nil }
+    return pool.upstreams.first {
+      $0.rank == .lastResort && $0.hasRoom && !tried.contains($0.index)
+        && !($0.settings.backup && pool.upstreams.contains { $0.rank == .eligible })
+        && $0.takeTrial(now: now)
     }
-    return nil
   }
 
   private mutating func choose(
     _ rank: Pool.Rank, key: UInt64?, excluding tried: UpstreamSet, now: Int64
   ) -> Upstream? {
     // Not those of self, which is being changed while `load` is asked.
-    let upstreams = upstreams
+    let standings = standings.all
     let slowStart = pool.settings.slowStart
     func load(_ place: Int) -> (leases: Int, weight: Int)? {
-      upstreams[place]._withUnsafeGuaranteedRef { upstream in
-        guard upstream.isOf(rank), !tried.contains(place), upstream.hasRoom else { return nil }
-        return (upstream.inFlight, upstream.balancingWeight(slowStart: slowStart, now: now))
+      let standing = standings[place]
+      guard standing.rank == rank, !tried.contains(place) else { return nil }
+      let leases = standing.inFlight
+      guard leases < standing.limit else { return nil }
+      guard slowStart > 0 else { return (leases, standing.weight) }
+      let weight = standing.upstream._withUnsafeGuaranteedRef {
+        $0.balancingWeight(slowStart: slowStart, now: now)
       }
+      return (leases, weight)
     }
     let place =
-      if choosesByLoad(key), upstreams.contains(where: { $0._withUnsafeGuaranteedRef(\.hasPartOfShare) }) {
+      if choosesByLoad(key), self.standings.hasPartOfShare {
         chooseBesideParts(load)
       } else {
         choose(key: key, load)
       }
-    return place.map { upstreams[$0].takeUnretainedValue() }
+    return place.map { standings[$0].upstream.takeUnretainedValue() }
   }
 
   /// Leases and weight of the upstream at a place; nil when it may not be chosen.
   private typealias Load = (Int) -> (leases: Int, weight: Int)?
 
   private mutating func choose(key: UInt64?, _ load: Load) -> Int? {
-    let count = upstreams.count
+    let count = standings.all.count
     return switch (algorithm, key) {
     case (.hash, let key?): consistentHash.choose(key: key, load: load)
     case (.leastConnections, _), (.hash, nil): leastConnections.choose(count: count, load: load)
@@ -153,18 +154,6 @@ public struct PoolSelector {
     let wholeWeight = weight * Upstream.wholeShare / pool.upstreams[turn].share
     return pool.upstreams.indices.contains { place in
       loadOfOther(place).map { leases * $0.weight > ($0.leases + 1) * wholeWeight } ?? false
-    }
-  }
-}
-
-extension Upstream {
-  fileprivate var hasPartOfShare: Bool { share < Self.wholeShare }
-
-  fileprivate func isOf(_ rank: Pool.Rank) -> Bool {
-    switch rank {
-    case .eligible: state.isEligible && !settings.backup
-    case .eligibleBackup: state.isEligible && settings.backup
-    case .lastResort: state.isLastResort
     }
   }
 }

@@ -12,7 +12,7 @@ public final class Upstream: Sendable {
   /// What each loop counts, by the loop's number.
   public let statistics: [UpstreamStatistics]
 
-  private let ledger: UpstreamLedger
+  let ledger: UpstreamLedger
   /// A copy of `Knowledge.health.state` that balancing reads without a lock.
   private let operational: Atomic<UInt8>
   private let silenceExcusedUntil = Atomic<Int64>(0)
@@ -72,6 +72,13 @@ public final class Upstream: Sendable {
       ledger.state, OperationalState(rawValue: operational.load(ordering: .relaxed))!)
   }
 
+  /// When it may be chosen; nil for not at all.
+  var rank: Pool.Rank? {
+    let state = state
+    if state.isEligible { return settings.backup ? .eligibleBackup : .eligible }
+    return state.isLastResort ? .lastResort : nil
+  }
+
   /// Says what people or a coordinator want of it. The reason is shown to users while nothing else serves.
   ///
   /// A loop that is choosing an upstream at this very moment may still begin one lease after this has returned; see
@@ -79,7 +86,9 @@ public final class Upstream: Sendable {
   public func setAdministrative(
     _ state: AdministrativeState, reason: String? = nil, now: Int64 = EventLoop.monotonicMilliseconds()
   ) {
-    if ledger.set(state, reason: reason, now: now) { observer(self, .administrative(state)) }
+    guard ledger.set(state, reason: reason, now: now) else { return }
+    Standing.noteChange()
+    observer(self, .administrative(state))
   }
 
   /// Why it is draining or in maintenance, in the words of whoever said so.
@@ -94,18 +103,26 @@ public final class Upstream: Sendable {
   /// Its share beside the others; `settings.weight` until somebody changes it.
   public var weight: Int {
     get { weightInForce.load(ordering: .relaxed) }
-    set { weightInForce.store(newValue, ordering: .relaxed) }
+    set {
+      weightInForce.store(newValue, ordering: .relaxed)
+      Standing.noteChange()
+    }
   }
 
   /// How much of what its weight would bring it gets, in per cent, 1 to 100: all of it, until a restart wants to see
   /// first how it does. It has nothing to do with states and weight, and goes on over a reload.
   public var share: Int {
     get { ledger.share.load(ordering: .relaxed) }
-    set { ledger.share.store(min(max(newValue, 1), Self.wholeShare), ordering: .relaxed) }
+    set {
+      ledger.share.store(min(max(newValue, 1), Self.wholeShare), ordering: .relaxed)
+      Standing.noteChange()
+    }
   }
 
   /// All of its share.
   public static let wholeShare = 100
+
+  var hasPartOfShare: Bool { share < Self.wholeShare }
 
   /// True when both are the same gunicorn, in configurations before and after a reload: they share their
   /// administrative state, their work and their counters.
@@ -255,7 +272,9 @@ public final class Upstream: Sendable {
       operational.store(after.rawValue, ordering: .relaxed)
       return (before, after)
     }
-    if before != after { observer(self, .operational(after)) }
+    guard before != after else { return }
+    Standing.noteChange()
+    observer(self, .operational(after))
   }
 
   // MARK: The socket's file

@@ -49,6 +49,32 @@ import Testing
     #expect(choices(1, selector, excluding: [0, 1, 2]) == [nil])
   }
 
+  /// A loop keeps what it knows of the upstreams until somebody changes it; then the very next choice knows.
+  @Test func aChangeIsSeenByTheNextChoiceOfEveryLoop() {
+    let upstreams = (0..<2).map { makeUpstream($0) }
+    let here = Selector(upstreams)
+    let there = Selector(here.pool)
+    func expect(_ places: Set<Int>, _ what: Comment) {
+      for selector in [here, there] { #expect(Set(choices(8, selector)) == Set(places), what) }
+    }
+    expect([0, 1], "at first")
+    for state in [AdministrativeState.draining, .maintenance] {
+      upstreams[0].setAdministrative(state, now: 0)
+      expect([1], "\(state)")
+      upstreams[0].setAdministrative(.ready, now: 0)
+      expect([0, 1], "ready again")
+    }
+    upstreams[1].noteFailure(.unreachable, now: 0)
+    expect([0], "down")
+    upstreams[1].noteGoodProbe(now: 0)
+    upstreams[1].noteSuccess(now: 0)
+    expect([0, 1], "up again")
+    upstreams[0].share = 1
+    #expect(choices(20, here).filter { $0 == 0 }.count <= 1)
+    upstreams[0].share = Upstream.wholeShare
+    expect([0, 1], "whole again")
+  }
+
   @Test func backupsServeOnlyWhenNobodyElseDoes() {
     let upstreams = [makeUpstream(0), makeUpstream(1, backup: true), makeUpstream(2, backup: true)]
     let selector = Selector(upstreams)
