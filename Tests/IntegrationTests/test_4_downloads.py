@@ -64,6 +64,33 @@ def test_slow_readers_in_parallel_get_all_and_go_on(wire):
     assert sink.value() == content.digest(size)
 
 
+def test_first_large_answer_to_clients_that_take_nothing_is_left_upstream(wire):
+    """Rule 27: also where the head came alone, and nothing is known of the client."""
+    size = 3 * MEBIBYTE
+    pause = wire.upstream.gate()
+
+    def answer(connection, request):
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+        pause.wait(0.2)
+        for piece in content.pieces(size):
+            connection.send(piece)
+    wire.upstream.script = serve(answer)
+    wire.upstream.record_limit = 0
+    before = wire.program.resident()
+    clients = [wire.client(receive_buffer=16384) for _ in range(40)]
+    for client in clients:
+        client.send(get(b"/down"))
+    wire.upstream.wait_for_heads(len(clients))
+    pause.wait(1.5)
+    wire.check_growth(before, 4 * MEBIBYTE)
+    clients[0].stream.timeout = 40
+    sink = content.Digest()
+    clients[0].read_response(sink=sink)
+    assert sink.value() == content.digest(size)
+    for client in clients[1:]:
+        client.reset()
+
+
 @pytest.mark.parametrize("how", ["close", "reset"])
 def test_response_that_breaks_off_is_visibly_incomplete_to_slow_readers(wire, how):
     """Rule 21: whatever was on its way."""

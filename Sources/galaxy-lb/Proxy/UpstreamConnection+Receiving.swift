@@ -18,7 +18,8 @@ extension UpstreamConnection {
       rest(client)
       return
     }
-    let buffer = limitingBuffer(of: client)
+    let splices = stage == .body && eventStream == nil && exchange.splicesResponse
+    let buffer = splices || isLimited(by: client) ? sendBuffer(of: client.descriptor) : nil
     if let buffer, !buffer.isWritable {
       client.awaitRoom()
       rest(client)
@@ -27,7 +28,7 @@ extension UpstreamConnection {
     let limit = readLimit(for: client, buffer)
     let wasHead = stage == .awaitingHead
     let result: Transfer
-    if stage == .body, eventStream == nil, exchange.splicesResponse, let pipe = worker.pipes.take() {
+    if splices, let pipe = worker.pipes.take() {
       result = receiveBody(through: pipe, atMost: limit, exchange)
       worker.pipes.giveBack(pipe)
     } else {
@@ -56,10 +57,10 @@ extension UpstreamConnection {
   /// Bytes; what is less is kept without harm when the client does not take it.
   static let bulk = 16 * 1024
 
-  /// What the client's socket has room for, where that matters: of a large body no more is read than the client takes,
+  /// Whether it matters what the client's socket has room for: of a large body no more is read than the client takes,
   /// because the rest would have to be kept here, and is better kept in the upstream's socket.
-  private func limitingBuffer(of client: ClientConnection) -> SendBuffer? {
-    stage == .body && (isBulk || client.pace == .slow) ? sendBuffer(of: client.descriptor) : nil
+  private func isLimited(by client: ClientConnection) -> Bool {
+    stage == .body && (isBulk || client.pace == .slow)
   }
 
   /// How many bytes may be read at a time.
