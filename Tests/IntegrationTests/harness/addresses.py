@@ -27,10 +27,13 @@ def socket_address(address):
     return socket.AF_INET, (host, int(port))
 
 
-def connect(address, timeout=10.0):
+def connect(address, timeout=10.0, segment=None):
+    """A connected socket; over TCP its peer sends segments of at most `segment` bytes."""
     family, place = socket_address(address)
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.settimeout(timeout)
+    if family == socket.AF_INET and segment:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, segment)
     try:
         sock.connect(place)
     except OSError:

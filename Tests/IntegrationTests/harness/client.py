@@ -11,8 +11,8 @@ from .stream import ByteStream
 class Client:
     """One connection to the proxy."""
 
-    def __init__(self, address, receive_buffer=None):
-        self.sock = connect(address)
+    def __init__(self, address, receive_buffer=None, segment=None):
+        self.sock = connect(address, segment=segment)
         if receive_buffer:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.stream = ByteStream(self.sock)
