@@ -40,9 +40,16 @@ open class Channel: Timed {
 
   private final let readEvent: UnsafeMutablePointer<event>
   private final var writeEvent: UnsafeMutablePointer<event>?
-  private final var isWatchingReads = false
+  private final var readWatch = ReadWatch.none
   private final var isWatchingWrites = false
   private final var isOpen = false
+
+  private enum ReadWatch {
+    /// Not yet: what is over soon need not be registered.
+    case none
+    case paused
+    case active
+  }
 
   /// Takes ownership of a non-blocking descriptor. Nothing is watched before `open`.
   public init(loop: EventLoop, owning descriptor: Int32) {
@@ -81,19 +88,19 @@ open class Channel: Timed {
 
   /// Watches for input and for the peer's end, unless that is done already.
   public final func watchReads() {
-    guard !isWatchingReads, isOpen else { return }
+    guard readWatch != .active, isOpen else { return }
     let reference = Unmanaged.passUnretained(self).toOpaque()
     event_assign(readEvent, loop.base, descriptor, Int16(clibevent_reading), channelIsReadable, reference)
     event_add(readEvent, nil)
-    isWatchingReads = true
+    readWatch = .active
   }
 
   /// Stops to watch for input and for the peer's end, for a time in which nobody would look at them. `receive` finds out
-  /// whether there is something, and watches again when there is nothing.
-  public final func unwatchReads() {
-    guard isWatchingReads else { return }
+  /// whether there is something, and watches again when it has taken all.
+  public final func pauseReads() {
+    guard readWatch == .active else { return }
     event_del(readEvent)
-    isWatchingReads = false
+    readWatch = .paused
     readiness.insert(.readable)
   }
 
@@ -133,10 +140,10 @@ open class Channel: Timed {
     self.number = -1
     queuedPhases = 0
     guard isOpen else { return number }
-    if isWatchingReads { event_del(readEvent) }
+    if readWatch == .active { event_del(readEvent) }
     if isWatchingWrites, let writeEvent { event_del(writeEvent) }
     isOpen = false
-    isWatchingReads = false
+    readWatch = .none
     isWatchingWrites = false
     loop.releaseAtEndOfTurn(self)
     return number
@@ -155,6 +162,7 @@ open class Channel: Timed {
     case .bytes(let count):
       if count < buffer.count, !readiness.contains(.peerClosed) {
         readiness.remove(.readable)
+        if readWatch == .paused { watchReads() }
         loop.check(self)
       }
     case .wouldBlock: return foundNothing()
@@ -190,7 +198,7 @@ open class Channel: Timed {
     isToBeChecked = false
     guard !isClosed else { return }
     // That brings the news of a failure as well.
-    guard isWatchingReads else { return watchReads() }
+    guard readWatch == .active else { return watchReads() }
     guard !readiness.contains(.readable) else { return }
     failure = pendingError(of: descriptor)
     if failure != 0 { note(.readable) }

@@ -8,7 +8,7 @@ import SystemCalls
 public enum Phase: UInt8, CaseIterable, Sendable {
   /// Accept and receive from clients, read requests.
   case receiveRequests
-  /// Send to upstreams what the phase before has made.
+  /// Send to upstreams what the phase before has made, and to clients what was held up.
   case sendRequests
   /// Receive from upstreams.
   case receiveResponses

@@ -270,11 +270,11 @@ public final class Upstream: Sendable {
       isUnsettled.store(after != .up || knowledge.health.isSuspicious, ordering: .relaxed)
       if after == .up, before != .up { cameBackAt.store(now, ordering: .relaxed) }
       operational.store(after.rawValue, ordering: .relaxed)
+      // While it is locked: another loop that finds this state here must not choose by the one before.
+      if before != after { Standing.noteChange() }
       return (before, after)
     }
-    guard before != after else { return }
-    Standing.noteChange()
-    observer(self, .operational(after))
+    if before != after { observer(self, .operational(after)) }
   }
 
   // MARK: The socket's file

@@ -180,7 +180,7 @@ import Testing
   @Test(arguments: ConnectedPair.Kind.allCases)
   func whatIsNotWatchedForATimeIsFoundByReceiving(_ kind: ConnectedPair.Kind) throws {
     let (loop, journal, pair, channel) = try openChannel(kind)
-    channel.unwatchReads()
+    channel.pauseReads()
     sendAll(pair.right, "meanwhile")
     for _ in 0..<5 { loop.runOneTurn() }
     #expect(journal.entries.isEmpty)
@@ -192,6 +192,23 @@ import Testing
     loop.runBounded()
     channel.whenReady = nil
     #expect(journal.entries.last == .ended("a"))
+    channel.close()
+  }
+
+  /// Guards against a channel that has taken all there was, and learns of more only with the look for failures.
+  @Test(arguments: ConnectedPair.Kind.allCases)
+  func aReadThatTakesAllWatchesAgain(_ kind: ConnectedPair.Kind) throws {
+    let (loop, journal, pair, channel) = try openChannel(kind)
+    channel.pauseReads()
+    sendAll(pair.right, "meanwhile")
+    var buffer = [UInt8](repeating: 0, count: 100)
+    #expect(buffer.withUnsafeMutableBytes { channel.receive(into: $0) } == .bytes(9))
+    #expect(!channel.readiness.contains(.readable))
+    sendAll(pair.right, "more")
+    for _ in 0..<5 { loop.runOneTurn() }
+    #expect(journal.entries == [.ready("a", Readiness.readable.rawValue)])
+    #expect(!channel.drain())
+    #expect(journal.entries.last == .received("a", "more"))
     channel.close()
   }
 

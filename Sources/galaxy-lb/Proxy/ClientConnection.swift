@@ -223,8 +223,7 @@ final class ClientConnection: Channel {
     case .firstRequest: milliseconds = worker.isStopping ? Self.patienceWithArrival : timeouts.keepAlive
     case .nextRequest: milliseconds = timeouts.keepAlive
     case .requestHead: milliseconds = timeouts.requestHead
-    case .requestBody:
-      milliseconds = sendsFast ? UploadPace.patience : timeouts.requestBody
+    case .requestBody: milliseconds = sendsFast ? UploadPace.patience : timeouts.requestBody
     case .output: milliseconds = timeouts.send
     case .continuation: milliseconds = Self.patienceWithExpectation
     case .departure: milliseconds = Self.patienceWithDeparture

@@ -40,20 +40,20 @@ extension Exchange {
     state.bodyReceived(isComplete: requestBody.isComplete)
     self.pipe = pipe
     isUploadSpliced = true
-    change { $0.arrived(pipe.count, remaining: requestBody.remainingLength ?? 0, now: worker.loop.now) }
+    changePace { $0.arrived(pipe.count, remaining: requestBody.remainingLength ?? 0, now: worker.loop.now) }
     upstream?.sendPipedBody()
   }
 
   /// What came of a body whose client was fast is all for now: it goes on as it is.
   func uploadPaused() {
-    change { $0.paused() }
+    changePace { $0.paused() }
     client.readiness.insert(.readable)
     worker.loop.enqueue(client, for: .receiveRequests)
   }
 
   /// While the client is fast, its socket tells of input only when there is much of it, and the upstream's takes a large
   /// piece while it has one: else the two ends would wait for each other.
-  private func change(_ body: (inout UploadPace) -> Void) {
+  private func changePace(_ body: (inout UploadPace) -> Void) {
     let wasFast = uploadPace.isFast
     body(&uploadPace)
     guard uploadPace.isFast != wasFast else { return }
@@ -62,7 +62,7 @@ extension Exchange {
   }
 
   /// The body is not waited for any longer.
-  func resetUploadPace() { change { $0 = UploadPace() } }
+  func resetUploadPace() { changePace { $0 = UploadPace() } }
 
   /// Gives the pipe back, if there is one; what stands in it is dropped.
   func releasePipe() {

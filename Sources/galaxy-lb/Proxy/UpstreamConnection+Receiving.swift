@@ -73,7 +73,7 @@ extension UpstreamConnection {
   /// meanwhile is not worth a wake-up.
   private func rest(_ client: ClientConnection) {
     loop.clearDeadline(of: self)
-    if client.pace == .slow { unwatchReads() }
+    if client.pace == .slow { pauseReads() }
   }
 
   /// What follows a read whose bytes, if there were any, were taken; `buffer` is as it was before.
