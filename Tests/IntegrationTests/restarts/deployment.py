@@ -71,13 +71,14 @@ class Deployment:
         return self.version
 
     def make_startable(self, number, can_be=True):
-        """Puts the program of a service in its place, or takes it away."""
+        """Puts the program of a service in its place, or takes it away. One that is there is left alone: a process
+        manager may be starting it, and the kernel lets nobody write to a file meanwhile (ETXTBSY)."""
         program = self.folder / f"g{number}.run"
-        if can_be:
+        if not can_be:
+            program.unlink()
+        elif not program.exists():
             program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S -E "{SERVICE}" "{self.folder}" g{number}\n')
             program.chmod(0o755)
-        else:
-            program.unlink()
 
     def knob(self, number, name):
         """A file that decides what a service does, see service.py."""
