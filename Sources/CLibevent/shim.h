@@ -12,6 +12,7 @@
 enum {
   clibevent_reading = EV_READ | EV_CLOSED | EV_ET | EV_PERSIST,
   clibevent_writing = EV_WRITE | EV_ET | EV_PERSIST,
+  clibevent_moment = EV_READ | EV_ET | EV_PERSIST,
 };
 
 #endif

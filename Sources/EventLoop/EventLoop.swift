@@ -38,6 +38,9 @@ public final class EventLoop {
   private var isTurnScheduled = false
   private var isRunning = false
   private let turnEvent = UnsafeMutablePointer<event>.allocate(capacity: 1)
+  // libevent's own timers read CLOCK_MONOTONIC_COARSE, which is up to 4 ms behind: the kernel would end a wait in time,
+  // and libevent wait another millisecond, and again, until that clock has come there too.
+  private let timer: TimerDescriptor
   private let timerEvent = UnsafeMutablePointer<event>.allocate(capacity: 1)
   private var signals: [SignalSubscription] = []
   @exclusivity(unchecked) private var toBeChecked = ContiguousArray<Channel>()
@@ -56,11 +59,21 @@ public final class EventLoop {
       throw .last("event_base_new_with_config")
     }
     self.base = base
+    do {
+      timer = try TimerDescriptor()
+    } catch {
+      event_base_free(base)
+      throw error
+    }
     turnBeganAt = Self.readClock()
     wheel = DeadlineWheel(now: turnBeganAt / 1_000_000)
     let reference = Unmanaged.passUnretained(self).toOpaque()
     event_assign(turnEvent, base, -1, 0, { _, _, loop in EventLoop.from(loop).runTurn() }, reference)
-    event_assign(timerEvent, base, -1, 0, { _, _, loop in EventLoop.from(loop).timerFired() }, reference)
+    // Edge-triggered, it tells once of each moment, and nobody has to read it.
+    event_assign(
+      timerEvent, base, timer.number, Int16(clibevent_moment),
+      { _, _, loop in EventLoop.from(loop).timerFired() }, reference)
+    event_add(timerEvent, nil)
   }
 
   deinit {
@@ -217,9 +230,7 @@ public final class EventLoop {
   private func armTimer() {
     guard let next = wheel.nextDue, next < armedFor else { return }
     armedFor = next
-    let delay = max(0, next - Self.readClock() / 1_000_000)
-    var interval = timeval(tv_sec: Int(delay / 1000), tv_usec: Int(delay % 1000 * 1000))
-    event_add(timerEvent, &interval)
+    timer.set(milliseconds: next)
   }
 
   private func timerFired() {
