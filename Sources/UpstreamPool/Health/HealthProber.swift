@@ -74,7 +74,7 @@ public final class HealthProber: Timed {
     }
     // Traffic may find out between two probes that something is wrong; then the next one must not take its time.
     if upstream.state.operational == .up, loop.now < nextWhenUp {
-      look(in: min(settings.intervalWhenDown, nextWhenUp - loop.now))
+      lookWithOthers()
     } else {
       begin()
     }
@@ -82,21 +82,25 @@ public final class HealthProber: Timed {
 
   private func begin() {
     switch connect(to: upstream.address) {
-    case .connected(let descriptor), .inProgress(let descriptor):
-      loop.setDeadline(of: self, in: settings.timeout)
-      _ = upstream.noteConnection(descriptor, now: loop.now)
-      let probe = ProbeConnection(
-        loop, owning: descriptor, request: request, expected: settings.expectedStatus
-      ) {
-        [unowned self] in finished($0)
-      }
-      self.probe = probe
-      probe.begin()
+    case .connected(let descriptor): ask(on: descriptor, isConnected: true)
+    case .inProgress(let descriptor): ask(on: descriptor, isConnected: false)
     // A full backlog says nothing about health; the next probe may find room.
     case .busy: scheduleNext()
     case .failed(let error):
       finished(error.code == ENOENT || error.code == ECONNREFUSED ? .unreachable : .noGoodAnswer)
     }
+  }
+
+  private func ask(on descriptor: Int32, isConnected: Bool) {
+    loop.setDeadline(of: self, in: settings.timeout)
+    _ = upstream.noteConnection(descriptor, now: loop.now)
+    let probe = ProbeConnection(
+      loop, owning: descriptor, request: request, expected: settings.expectedStatus
+    ) {
+      [unowned self] in finished($0)
+    }
+    self.probe = probe
+    probe.begin(isConnected: isConnected)
   }
 
   private func finished(_ verdict: ProbeVerdict) {
@@ -117,9 +121,19 @@ public final class HealthProber: Timed {
     if promptProbesLeft > 0, upstream.state.operational == .down {
       promptProbesLeft -= 1
       look(in: min(Self.promptInterval, settings.intervalWhenDown))
+    } else if upstream.state.operational == .up {
+      lookWithOthers()
     } else {
       look(in: jittered(settings.intervalWhenDown))
     }
+  }
+
+  /// Looks at a moment that the upstreams of a pool have in common, so that the loop wakes up once for all of them;
+  /// unless a probe is due before.
+  private func lookWithOthers() {
+    let interval = settings.intervalWhenDown
+    let common = (loop.now / interval + 1) * interval
+    look(in: min(common, nextWhenUp) - loop.now)
   }
 
   private func look(in milliseconds: Int64) {
@@ -166,9 +180,9 @@ private final class ProbeConnection: Channel {
     super.init(loop: loop, owning: descriptor)
   }
 
-  func begin() {
+  func begin(isConnected: Bool) {
     open()
-    watchWrites()
+    if isConnected { loop.enqueue(self, for: .sendRequests) } else { watchWrites() }
   }
 
   override func becameReady(_ news: Readiness) {
