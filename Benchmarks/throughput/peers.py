@@ -46,6 +46,7 @@ control: off
 log_level: warning
 defer_accept: {"true" if self.setup.defers else "false"}
 limits: {{connections: {CONNECTIONS}}}
+timeouts: {{upstream_keep_alive: 60s}}
 pools:
   main:
     health: {{probe: true}}
