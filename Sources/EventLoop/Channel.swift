@@ -21,8 +21,9 @@ public struct Readiness: OptionSet, Sendable {
 /// channel that is not read for a while (back-pressure) is not taken off the loop, and the end of the peer is
 /// noticed even then. Writability is asked for only after a send would have blocked.
 ///
-/// The loop holds a reference from `open` to the end of the turn in which `close` is called, so that no callback
-/// or queue can meet an object that is gone; while it does not run, only to `close` itself.
+/// The loop holds a reference from `open` to the end of the turn in which `close` is called, and for as long as it is
+/// queued, so that no callback or queue can meet an object that is gone; while the loop does not run, only to `close`
+/// itself.
 open class Channel: Timed {
   public let loop: EventLoop
   /// -1 once closed.
@@ -37,6 +38,8 @@ open class Channel: Timed {
   @exclusivity(unchecked) @usableFromInline final var known: Readiness = []
   /// Bit n is set while this stands in the queue of phase n.
   final var queuedPhases: UInt8 = 0
+  /// In how many places the loop names this; see `EventLoop.hold`.
+  final var holds: UInt8 = 0
 
   private final let readEvent: UnsafeMutablePointer<event>
   private final var writeEvent: UnsafeMutablePointer<event>?
@@ -82,7 +85,7 @@ open class Channel: Timed {
   }
 
   private final func holdUntilClosed() {
-    _ = Unmanaged.passRetained(self)
+    _ = loop.hold(self)
     isOpen = true
   }
 
@@ -138,7 +141,6 @@ open class Channel: Timed {
     let number = descriptor
     loop.retire(self)
     self.number = -1
-    queuedPhases = 0
     guard isOpen else { return number }
     if readWatch == .active { event_del(readEvent) }
     if isWatchingWrites, let writeEvent { event_del(writeEvent) }

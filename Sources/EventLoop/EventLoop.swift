@@ -25,7 +25,6 @@ public final class EventLoop {
 
   // Nothing in these calls back while it is changed: see "Ownership" in docs/architecture.md.
   @exclusivity(unchecked) @usableFromInline var turnBeganAt: Int64 = 0
-  // What is queued is retained by hand: once when it is queued, and not again when its turn comes.
   @exclusivity(unchecked)
   private var queues = [ContiguousArray<Unmanaged<Channel>>](repeating: [], count: Phase.allCases.count)
   @exclusivity(unchecked) private var receiving = ContiguousArray<Unmanaged<Channel>>()
@@ -43,8 +42,8 @@ public final class EventLoop {
   private let timer: TimerDescriptor
   private let timerEvent = UnsafeMutablePointer<event>.allocate(capacity: 1)
   private var signals: [SignalSubscription] = []
-  @exclusivity(unchecked) private var toBeChecked = ContiguousArray<Channel>()
-  private var beingChecked = ContiguousArray<Channel>()
+  @exclusivity(unchecked) private var toBeChecked = ContiguousArray<Unmanaged<Channel>>()
+  private var beingChecked = ContiguousArray<Unmanaged<Channel>>()
   private lazy var failureCheck = Callback { [unowned self] in checkAll() }
 
   /// Makes a loop; it runs on the thread that calls `run`.
@@ -82,7 +81,6 @@ public final class EventLoop {
     event_del(timerEvent)
     turnEvent.deallocate()
     timerEvent.deallocate()
-    for reference in graveyard { reference.release() }
     event_base_free(base)
   }
 
@@ -98,13 +96,31 @@ public final class EventLoop {
     isRunning = true
     event_base_loop(base, EVLOOP_NO_EXIT_ON_EMPTY)
     isRunning = false
-    toBeChecked.removeAll()
-    releaseClosedChannels()
+    letGoOfClosedChannels()
   }
 
   /// Ends `run` when the callback of the moment has returned.
   public func stop() {
     event_base_loopbreak(base)
+  }
+
+  // MARK: Holding channels
+
+  /// Names a channel in one more place, to be taken back with `letGo`. All places share one reference and are counted
+  /// here, because Swift's counting is atomic and would be done four times for every request.
+  func hold(_ channel: Channel) -> Unmanaged<Channel> {
+    let reference = Unmanaged.passUnretained(channel)
+    if channel.holds == 0 { _ = reference.retain() }
+    channel.holds += 1
+    return reference
+  }
+
+  private func letGo(_ reference: Unmanaged<Channel>) {
+    let isUnheld = reference._withUnsafeGuaranteedRef {
+      $0.holds -= 1
+      return $0.holds == 0
+    }
+    if isUnheld { reference.release() }
   }
 
   // MARK: Turns
@@ -115,7 +131,7 @@ public final class EventLoop {
     let bit: UInt8 = 1 << phase.rawValue
     guard channel.queuedPhases & bit == 0, !channel.isClosed else { return }
     channel.queuedPhases |= bit
-    queues[Int(phase.rawValue)].append(.passRetained(channel))
+    queues[Int(phase.rawValue)].append(hold(channel))
     if !isTurnScheduled { scheduleTurn() }
   }
 
@@ -158,11 +174,10 @@ public final class EventLoop {
   private func run(_ reference: Unmanaged<Channel>, _ phase: Phase) {
     let bit: UInt8 = 1 << phase.rawValue
     reference._withUnsafeGuaranteedRef { channel in
-      guard channel.queuedPhases & bit != 0 else { return }
       channel.queuedPhases &= ~bit
-      channel.run(phase)
+      if !channel.isClosed { channel.run(phase) }
     }
-    reference.release()
+    letGo(reference)
   }
 
   /// So many channels receive before what they have made is sent.
@@ -181,26 +196,30 @@ public final class EventLoop {
   /// may never be another turn: what it refers to, this loop perhaps, would live for ever.
   func releaseAtEndOfTurn(_ channel: Channel) {
     graveyard.append(Unmanaged.passUnretained(channel))
-    if isRunning {
-      beginTurn()
-    } else {
-      for phase in queues.indices {
-        queues[phase].removeAll { reference in
-          let isClosed = reference._withUnsafeGuaranteedRef { $0.isClosed }
-          if isClosed { reference.release() }
-          return isClosed
-        }
-      }
-      toBeChecked.removeAll { $0.isClosed }
-      releaseClosedChannels()
-    }
+    if isRunning { beginTurn() } else { letGoOfClosedChannels() }
   }
 
   private func releaseClosedChannels() {
     guard !graveyard.isEmpty else { return }
     let closed = graveyard
     graveyard.removeAll(keepingCapacity: true)
-    for reference in closed { reference.release() }
+    for reference in closed { letGo(reference) }
+  }
+
+  /// Closed channels go from all places where they are named.
+  private func letGoOfClosedChannels() {
+    var closed = Self.takeClosed(from: &toBeChecked)
+    for phase in queues.indices { closed += Self.takeClosed(from: &queues[phase]) }
+    for reference in closed { letGo(reference) }
+    releaseClosedChannels()
+  }
+
+  private static func takeClosed(
+    from list: inout ContiguousArray<Unmanaged<Channel>>
+  ) -> ContiguousArray<Unmanaged<Channel>> {
+    let closed = list.filter { $0._withUnsafeGuaranteedRef { $0.isClosed } }
+    list.removeAll { $0._withUnsafeGuaranteedRef { $0.isClosed } }
+    return ContiguousArray(closed)
   }
 
   // MARK: Deadlines
@@ -265,20 +284,23 @@ public final class EventLoop {
       return
     }
     channel.isToBeChecked = true
-    toBeChecked.append(channel)
+    toBeChecked.append(hold(channel))
     if toBeChecked.count == 1 { setDeadline(of: failureCheck, in: Self.failureCheckDelay) }
   }
 
   private func checkAll() {
     swap(&beingChecked, &toBeChecked)
-    for channel in beingChecked where !channel.isClosed {
-      if channel.isAlive {
+    for reference in beingChecked {
+      let isDone = reference._withUnsafeGuaranteedRef { channel in
         // What came last may have come with a reset: its turn is after another moment.
-        channel.isAlive = false
-        toBeChecked.append(channel)
-      } else {
+        if channel.isAlive, !channel.isClosed {
+          channel.isAlive = false
+          return false
+        }
         channel.checkForFailure()
+        return true
       }
+      if isDone { letGo(reference) } else { toBeChecked.append(reference) }
     }
     beingChecked.removeAll(keepingCapacity: true)
     if !toBeChecked.isEmpty { setDeadline(of: failureCheck, in: Self.failureCheckDelay) }

@@ -4,7 +4,9 @@ extension ContiguousArray<FieldLine> {
   func write(_ bytes: Span<UInt8>, dropping dropped: FieldNameSet, to buffer: inout ByteBuffer) {
     var runStart = 0
     var runEnd = 0
-    for line in self {
+    // Not `in self`: an iterator counts a reference to the storage.
+    for index in indices {
+      let line = self[index]
       let goesOn = !line.isDropped && !dropped.contains(line.name)
       if goesOn, line.isCanonical, Int(line.start) == runEnd {
         runEnd = Int(line.end)

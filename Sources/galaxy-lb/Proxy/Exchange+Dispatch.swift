@@ -91,13 +91,11 @@ extension Exchange {
 
   /// Sends the request on a connection to the upstream that `lease` is of.
   private func attach(_ connection: UpstreamConnection, isReused: Bool) {
-    let chosen = connection.upstream
-    let statistics = pool.statistics(chosen)
-    statistics.requests.add()
-    if isReused { statistics.reuses.add() } else { statistics.connects.add() }
+    connection.statistics.requests.add()
+    if isReused { connection.statistics.reuses.add() } else { connection.statistics.connects.add() }
     upstream = connection
     if record.upstreamName != nil { record.retries += 1 }
-    record.upstreamName = chosen.settings.name
+    record.upstreamName = connection.upstream.settings.name
     record.sentAt = worker.loop.nowNanoseconds
     connection.carry(self, isReused: isReused)
   }

@@ -199,7 +199,7 @@ final class Exchange: Timed {
     let isStale = connection.isReused && state.response == .awaited && failure != .timedOut
     let chosen = connection.upstream
     if !isStale {
-      pool.statistics(chosen).note(failure)
+      connection.statistics.note(failure)
       chosen.noteFailure(failure, generation: connection.generation, now: worker.loop.now)
     }
     dropUpstream()
@@ -208,7 +208,7 @@ final class Exchange: Timed {
     case .redispatch where wasSent && !pool.selector.takeRetry():
       answer(status: 502, .upstreamFailed(failure))
     case .redispatch:
-      pool.statistics(chosen).retries.add()
+      connection.statistics.retries.add()
       requestSent = 0
       needsFreshConnection = true
       if isStale { placement.foundStaleConnection(failure) } else { placement.failed(chosen, failure) }
@@ -220,8 +220,8 @@ final class Exchange: Timed {
 
   // MARK: The response
 
-  /// A head of a response was read from `bytes`. Returns what to do with what follows it.
-  func responseHeadArrived(_ bytes: Span<UInt8>) -> ResponseStep {
+  /// A head of a response was read from `bytes`, which came on `connection`. Returns what to do with what follows it.
+  func responseHeadArrived(_ bytes: Span<UInt8>, on connection: UpstreamConnection) -> ResponseStep {
     let head = worker.responseHead
     let client = client!
     if record.firstByteAt == 0 { record.firstByteAt = worker.loop.nowNanoseconds }
@@ -237,7 +237,8 @@ final class Exchange: Timed {
       return .anotherHead
     case .refuse: return .refused
     case .startTunnel:
-      forwardHead(head, bytes, .unchanged)
+      forwardHead(head, bytes, .unchanged, to: client)
+      noteAnswer(head, on: connection)
       return .tunnel
     case .forward(let framing, let keepsClient):
       self.keepsClient = keepsClient
@@ -245,7 +246,8 @@ final class Exchange: Timed {
       responseBody = BodyRelay(
         head.framing, writesChunks: framing == .chunked, keepsTrailers: state.acceptsTrailers,
         trailerLimits: worker.site.responseLimits)
-      forwardHead(head, bytes, framing)
+      forwardHead(head, bytes, framing, to: client)
+      noteAnswer(head, on: connection)
       return .body
     }
   }
@@ -257,8 +259,9 @@ final class Exchange: Timed {
     case refused
   }
 
-  private func forwardHead(_ head: ResponseHead, _ bytes: Span<UInt8>, _ framing: ClientFraming) {
-    let client = client!
+  private func forwardHead(
+    _ head: ResponseHead, _ bytes: Span<UInt8>, _ framing: ClientFraming, to client: ClientConnection
+  ) {
     record.status = head.status
     client.outbound.takeMemory(for: 0, from: &worker.spareMemory)
     let before = client.outbound.count
@@ -274,15 +277,12 @@ final class Exchange: Timed {
     record.headSent(client.outbound.count - before)
     if client.waitingFor == .continuation { client.waitFor(.nothing) }
     worker.loop.enqueue(client, for: .sendResponses)
-    noteAnswer(head)
   }
 
   /// Counts the answer, and what it makes of the exchange.
-  private func noteAnswer(_ head: ResponseHead) {
-    guard let connection = upstream, let pool else { return }
-    let chosen = connection.upstream
-    pool.statistics(chosen).noteAnswer(status: head.status, firstByte: record.firstByteAt - record.sentAt)
-    chosen.noteSuccess(generation: connection.generation, now: worker.loop.now)
+  private func noteAnswer(_ head: ResponseHead, on connection: UpstreamConnection) {
+    connection.statistics.noteAnswer(status: head.status, firstByte: record.firstByteAt - record.sentAt)
+    connection.upstream.noteSuccess(generation: connection.generation, now: worker.loop.now)
     if head.status == 101 {
       lease?.reclassify(.tunnel)
     } else if head.isEventStream {

@@ -168,7 +168,9 @@ extension UpstreamConnection {
         exchange.upstreamFailed(.malformedResponse)
         return
       case .complete(let byteCount):
-        let step = remaining.withMemoryRebound(to: UInt8.self) { exchange.responseHeadArrived($0.span) }
+        let step = remaining.withMemoryRebound(to: UInt8.self) {
+          exchange.responseHeadArrived($0.span, on: self)
+        }
         position += byteCount
         switch step {
         case .anotherHead: continue

@@ -20,6 +20,8 @@ final class UpstreamConnection: Channel {
   let worker: Worker
   let pool: LocalPool
   let upstream: Upstream
+  /// What this loop counts about the upstream.
+  let statistics: UpstreamStatistics
   var stage: Stage
   private(set) unowned(unsafe) var exchange: Exchange?
   /// True when it has carried an exchange before this one.
@@ -44,6 +46,7 @@ final class UpstreamConnection: Channel {
     self.worker = worker
     self.pool = pool
     self.upstream = upstream
+    statistics = pool.statistics(upstream)
     generation = upstream.generation
     stage = isConnecting ? .connecting : .awaitingHead
     super.init(loop: worker.loop, owning: descriptor)
