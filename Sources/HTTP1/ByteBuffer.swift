@@ -40,8 +40,12 @@ public struct ByteBuffer: ~Copyable {
     end = 0
   }
 
-  /// Drops all bytes and keeps the memory for the next ones.
-  public mutating func removeAllKeepingMemory() {
+  /// Drops all bytes and keeps the memory for the next ones, unless it is more than `most` bytes.
+  public mutating func removeAllKeepingMemory(upTo most: Int = .max) {
+    guard capacity <= most else {
+      removeAll()
+      return
+    }
     start = 0
     end = 0
   }

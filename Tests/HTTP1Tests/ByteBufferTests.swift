@@ -70,6 +70,18 @@ private struct Held: Equatable {
     #expect(Held(buffer).address == address && Held(buffer).text == "f")
   }
 
+  @Test func onlySoMuchMemoryIsKept() {
+    var buffer = ByteBuffer()
+    let room = buffer.reserve(100).count
+    buffer.append("a")
+    let address = Held(buffer).address
+    buffer.removeAllKeepingMemory(upTo: room)
+    buffer.append("b")
+    #expect(Held(buffer).address == address && Held(buffer).text == "b")
+    buffer.removeAllKeepingMemory(upTo: room - 1)
+    #expect(Held(buffer).isEmpty && Held(buffer).address == nil)
+  }
+
   @Test(arguments: [
     (0, "0"), (7, "7"), (10, "10"), (99, "99"), (100, "100"), (Int64.max, "9223372036854775807"),
   ])

@@ -392,6 +392,9 @@ final class Exchange: Timed {
     client.endAfterOutput(.cut(reset: endsWithConnection))
   }
 
+  /// Bytes: nearly all requests fit. What a few large ones have needed is not kept for those to come.
+  private static let keptMemory = 4096
+
   /// The exchange is over: lets go of the upstream, writes it down, and is ready for the next request. `reason`
   /// replaces what was going to be its reason.
   func end(_ reason: EndReason?) {
@@ -404,7 +407,7 @@ final class Exchange: Timed {
     worker.accessLog?.record(self)
     if record.reason.isLoss, worker.census.lostRequests.isWatched { noteLoss() }
     logged.clear()
-    request.removeAllKeepingMemory()
+    request.removeAllKeepingMemory(upTo: Self.keptMemory)
     requestSent = 0
     upload.removeAll()
     releasePipe()

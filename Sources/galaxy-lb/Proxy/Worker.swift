@@ -56,7 +56,8 @@ final class Worker {
   /// Large enough that bulk data costs few system calls, small enough to stay in the second-level cache; measured: see
   /// "What limits each workload" in docs/benchmarks.md.
   static let readSize = 112 * 1024
-  private static let maximumSpareExchanges = 256
+  /// As many as are under way on a busy server: below 2 KiB each, with the memory for a request of the usual size.
+  private static let maximumSpareExchanges = 1024
 
   /// - Parameter call: tells this worker, from any thread, that the turn of a held request has come.
   init(
