@@ -30,12 +30,12 @@ import Testing
     }
   }
 
-  /// Guards the arithmetic over eight bytes at once: every byte at every place of words and of their rest, among
-  /// neighbours that could lend or borrow.
+  /// Guards the search in sixteen bytes at once: every byte at every place of blocks and of their rest, among neighbours
+  /// that are close to a stop.
   @Test func theFirstStopIsExact() {
     var compared = 0
     for neighbour in [0x21, 0x7E, 0x80, 0xA0, 0xFF] as [UInt8] {
-      for length in [1, 7, 8, 9, 15, 16, 17, 19] {
+      for length in [1, 8, 15, 16, 17, 31, 32, 35] {
         for position in 0..<length {
           for byte in UInt8.min...UInt8.max {
             var bytes = [UInt8](repeating: neighbour, count: length)
@@ -53,14 +53,14 @@ import Testing
         }
       }
     }
-    #expect(compared == 5 * (1 + 7 + 8 + 9 + 15 + 16 + 17 + 19) * 256 * 2)
+    #expect(compared == 5 * (1 + 8 + 15 + 16 + 17 + 31 + 32 + 35) * 256 * 2)
   }
 
   /// The same for the search that passes over names.
   @Test func theEndOfLettersAndDashesIsExact() {
     let passing = Set("-ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz".utf8)
     for neighbour in Array("-AZaz".utf8) {
-      for length in [1, 7, 8, 9, 16, 17] {
+      for length in [1, 15, 16, 17, 31, 33] {
         for position in 0..<length {
           for byte in UInt8.min...UInt8.max {
             var bytes = [UInt8](repeating: neighbour, count: length)
@@ -82,9 +82,9 @@ import Testing
   @Test func ofTwoStopsTheFirstIsFound() {
     for first in [0x00, 0x01, 0x09, 0x0D, 0x1F, 0x7F] as [UInt8] {
       for second in UInt8.min...UInt8.max {
-        for position in 0..<8 {
-          for later in (position + 1)..<9 {
-            var bytes = [UInt8](repeating: 0x61, count: 9)
+        for position in 0..<16 {
+          for later in (position + 1)..<17 {
+            var bytes = [UInt8](repeating: 0x61, count: 17)
             bytes[position] = first
             bytes[later] = second
             let found = bytes.span.firstStop(from: 0, stoppingAtSpace: false)
