@@ -140,6 +140,7 @@ open class Channel: Timed {
     guard !isClosed else { return nil }
     let number = descriptor
     loop.retire(self)
+    loop.uncheck(self)
     self.number = -1
     guard isOpen else { return number }
     if readWatch == .active { event_del(readEvent) }
@@ -190,14 +191,13 @@ open class Channel: Timed {
 
   /// The error that the socket was found to have when nothing else was going on.
   private final var failure: Int32 = 0
-  /// True while the loop is going to look for an error.
-  final var isToBeChecked = false
-  /// True when something was received since it is to be checked.
+  /// Where this stands in the loop's list of those that it is going to look at for an error; -1 while in none.
+  final var checkPlace: Int32 = -1
+  /// True when something was received since it stands there.
   final var isAlive = false
 
   /// Looks for an error that was not told (SO_ERROR, socket(7)).
   final func checkForFailure() {
-    isToBeChecked = false
     guard !isClosed else { return }
     // That brings the news of a failure as well.
     guard readWatch == .active else { return watchReads() }

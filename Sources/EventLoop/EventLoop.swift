@@ -42,8 +42,9 @@ public final class EventLoop {
   private let timer: TimerDescriptor
   private let timerEvent = UnsafeMutablePointer<event>.allocate(capacity: 1)
   private var signals: [SignalSubscription] = []
-  @exclusivity(unchecked) private var toBeChecked = ContiguousArray<Unmanaged<Channel>>()
-  private var beingChecked = ContiguousArray<Unmanaged<Channel>>()
+  // Nil where a channel has closed: with many connections for one request each, most have.
+  @exclusivity(unchecked) private var toBeChecked = ContiguousArray<Unmanaged<Channel>?>()
+  private var beingChecked = ContiguousArray<Unmanaged<Channel>?>()
   private lazy var failureCheck = Callback { [unowned self] in checkAll() }
 
   /// Makes a loop; it runs on the thread that calls `run`.
@@ -208,18 +209,13 @@ public final class EventLoop {
 
   /// Closed channels go from all places where they are named.
   private func letGoOfClosedChannels() {
-    var closed = Self.takeClosed(from: &toBeChecked)
-    for phase in queues.indices { closed += Self.takeClosed(from: &queues[phase]) }
+    var closed: [Unmanaged<Channel>] = []
+    for phase in queues.indices {
+      closed += queues[phase].filter { $0._withUnsafeGuaranteedRef { $0.isClosed } }
+      queues[phase].removeAll { $0._withUnsafeGuaranteedRef { $0.isClosed } }
+    }
     for reference in closed { letGo(reference) }
     releaseClosedChannels()
-  }
-
-  private static func takeClosed(
-    from list: inout ContiguousArray<Unmanaged<Channel>>
-  ) -> ContiguousArray<Unmanaged<Channel>> {
-    let closed = list.filter { $0._withUnsafeGuaranteedRef { $0.isClosed } }
-    list.removeAll { $0._withUnsafeGuaranteedRef { $0.isClosed } }
-    return ContiguousArray(closed)
   }
 
   // MARK: Deadlines
@@ -279,31 +275,40 @@ public final class EventLoop {
 
   /// Looks in a moment whether the channel has failed, unless it shows signs of life until then.
   func check(_ channel: Channel) {
-    guard !channel.isToBeChecked else {
+    guard channel.checkPlace < 0 else {
       channel.isAlive = true
       return
     }
-    channel.isToBeChecked = true
+    channel.checkPlace = Int32(toBeChecked.count)
     toBeChecked.append(hold(channel))
     if toBeChecked.count == 1 { setDeadline(of: failureCheck, in: Self.failureCheckDelay) }
   }
 
+  /// Does not look at a channel that closes: it need not stay for that.
+  func uncheck(_ channel: Channel) {
+    guard channel.checkPlace >= 0 else { return }
+    toBeChecked[Int(channel.checkPlace)] = nil
+    channel.checkPlace = -1
+    letGo(.passUnretained(channel))
+  }
+
   private func checkAll() {
     swap(&beingChecked, &toBeChecked)
-    for reference in beingChecked {
-      let isDone = reference._withUnsafeGuaranteedRef { channel in
-        // What came last may have come with a reset: its turn is after another moment.
-        if channel.isAlive, !channel.isClosed {
+    for case let reference? in beingChecked { reference._withUnsafeGuaranteedRef { $0.checkPlace = -1 } }
+    for case let reference? in beingChecked {
+      reference._withUnsafeGuaranteedRef { channel in
+        guard !channel.isClosed else { return }
+        if channel.isAlive {
+          // What came last may have come with a reset: its turn is after another moment.
           channel.isAlive = false
-          return false
+          check(channel)
+        } else {
+          channel.checkForFailure()
         }
-        channel.checkForFailure()
-        return true
       }
-      if isDone { letGo(reference) } else { toBeChecked.append(reference) }
+      letGo(reference)
     }
     beingChecked.removeAll(keepingCapacity: true)
-    if !toBeChecked.isEmpty { setDeadline(of: failureCheck, in: Self.failureCheckDelay) }
   }
 
   /// Milliseconds: short enough that nobody waits for it. A busy connection is asked only when it pauses.

@@ -273,6 +273,35 @@ import Testing
     #expect(isReached && journal.entries == [.gone("a")])
   }
 
+  /// Guards against memory of short connections that comes back only when they would have been looked at for errors.
+  @Test func whatHasReceivedGoesAtTheEndOfItsLastTurn() throws {
+    let loop = try EventLoop()
+    let journal = Journal()
+    let names = ["a", "b", "c"]
+    let pairs = try names.map { _ in try ConnectedPair(.unix) }
+    for pair in pairs { sendAll(pair.right, "x") }
+    var kept: Recorder?
+    let closing = Reminder {
+      for (name, pair) in zip(names, pairs) {
+        let channel = Recorder(name, journal, on: loop, owning: pair.takeLeft())
+        channel.openToReceive()
+        channel.drain(pieces: 2)
+        if name == "b" { kept = channel } else { channel.close() }
+      }
+    }
+    // While the loop runs: with its end it lets go of all that is closed.
+    let looking = Reminder {
+      #expect(journal.entries == names.map { .received($0, "x") } + [.gone("a"), .gone("c")])
+      loop.stop()
+    }
+    loop.setDeadline(of: closing, in: 0)
+    loop.setDeadline(of: looking, in: 20)
+    loop.runBounded()
+    kept?.close()
+    kept = nil
+    #expect(journal.entries.last == .gone("b"))
+  }
+
   private func sendIfPossible(_ descriptor: Int32) {
     _ = [UInt8](repeating: 0, count: 1).withUnsafeBytes { SystemCalls.send(descriptor, $0) }
   }
