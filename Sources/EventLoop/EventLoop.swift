@@ -25,8 +25,9 @@ public final class EventLoop {
 
   // Nothing in these calls back while it is changed: see "Ownership" in docs/architecture.md.
   @exclusivity(unchecked) @usableFromInline var turnBeganAt: Int64 = 0
+  // One for each phase.
   @exclusivity(unchecked)
-  private var queues = [ContiguousArray<Unmanaged<Channel>>](repeating: [], count: Phase.allCases.count)
+  private var queues = InlineArray<4, ContiguousArray<Unmanaged<Channel>>>(repeating: [])
   @exclusivity(unchecked) private var receiving = ContiguousArray<Unmanaged<Channel>>()
   @exclusivity(unchecked) private var sending = ContiguousArray<Unmanaged<Channel>>()
   @exclusivity(unchecked) private var graveyard: [Unmanaged<Channel>] = []
@@ -152,7 +153,7 @@ public final class EventLoop {
     runPhases(.receiveRequests, .sendRequests)
     runPhases(.receiveResponses, .sendResponses)
     isTurnScheduled = false
-    if queues.contains(where: { !$0.isEmpty }) { scheduleTurnBehindPoll() }
+    if queues.indices.contains(where: { !queues[$0].isEmpty }) { scheduleTurnBehindPoll() }
     releaseClosedChannels()
   }
 

@@ -102,6 +102,7 @@ extension Exchange {
 
   /// The upstream has taken what the client sent: more may be read.
   func tunnelTaken() {
+    let client = client!
     if client.clientEndedTunnel {
       upstream.map { endSending($0.descriptor) }
     } else if client.readiness.contains(.readable) {
