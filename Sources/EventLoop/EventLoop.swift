@@ -295,6 +295,7 @@ public final class EventLoop {
 
   private func checkAll() {
     swap(&beingChecked, &toBeChecked)
+    // Of all of them first: what closes another one meanwhile must not look for it in the list that begins now.
     for case let reference? in beingChecked { reference._withUnsafeGuaranteedRef { $0.checkPlace = -1 } }
     for case let reference? in beingChecked {
       reference._withUnsafeGuaranteedRef { channel in
