@@ -70,6 +70,9 @@ open class Channel: Timed {
 
   @inlinable public final var isClosed: Bool { descriptor < 0 }
 
+  /// True while it stands in the queue of a phase, which may take several turns of a loop that has very much to do.
+  public final func isQueued(for phase: Phase) -> Bool { queuedPhases & 1 << phase.rawValue != 0 }
+
   /// Starts to watch for input and for the peer's end. What is there already is reported in the next turn.
   public final func open() {
     holdUntilClosed()

@@ -4,7 +4,8 @@ import SystemCalls
 
 /// The order of work in one turn of a loop. Doing much of one kind before the next keeps both ends busy and saves
 /// wake-ups: each peer finds several messages where it would have found one. Where there is very much, as when a
-/// thousand connections are busy, it is received and sent in stretches.
+/// thousand connections are busy, one stretch of the clients has its turn before the upstreams are looked at again: what
+/// has been begun is finished first, while it is in the processor's caches, and no more of it is under way than need be.
 public enum Phase: UInt8, CaseIterable, Sendable {
   /// Accept and receive from clients, read requests.
   case receiveRequests
@@ -29,6 +30,9 @@ public final class EventLoop {
   @exclusivity(unchecked)
   private var queues = InlineArray<4, ContiguousArray<Unmanaged<Channel>>>(repeating: [])
   @exclusivity(unchecked) private var receiving = ContiguousArray<Unmanaged<Channel>>()
+  // Those whose turn to receive from their clients is still to come, in this turn or a later one, from `nextWaiting` on.
+  @exclusivity(unchecked) private var waiting = ContiguousArray<Unmanaged<Channel>>()
+  private var nextWaiting = 0
   @exclusivity(unchecked) private var sending = ContiguousArray<Unmanaged<Channel>>()
   @exclusivity(unchecked) private var graveyard: [Unmanaged<Channel>] = []
   @exclusivity(unchecked) private var wheel: DeadlineWheel
@@ -150,27 +154,48 @@ public final class EventLoop {
   }
 
   private func runTurn() {
-    runPhases(.receiveRequests, .sendRequests)
-    runPhases(.receiveResponses, .sendResponses)
+    receiveRequests()
+    send(.sendRequests)
+    receiveResponses()
     isTurnScheduled = false
-    if queues.indices.contains(where: { !queues[$0].isEmpty }) { scheduleTurnBehindPoll() }
+    let isWorkLeft = nextWaiting < waiting.count || queues.indices.contains { !queues[$0].isEmpty }
+    if isWorkLeft { scheduleTurnBehindPoll() }
     releaseClosedChannels()
   }
 
-  /// Runs a phase of receiving, and after each stretch of it the phase of sending for which it has made work: what a
-  /// stretch touches is in the processor's caches still when it is sent.
-  private func runPhases(_ receiver: Phase, _ sender: Phase) {
-    swap(&receiving, &queues[Int(receiver.rawValue)])
+  /// One stretch of those who wait. The others have theirs behind the next poll, and behind what upstreams have answered
+  /// by then.
+  private func receiveRequests() {
+    if nextWaiting == waiting.count {
+      waiting.removeAll(keepingCapacity: true)
+      nextWaiting = 0
+      swap(&waiting, &queues[Int(Phase.receiveRequests.rawValue)])
+    }
+    let end = min(nextWaiting + Self.stretch, waiting.count)
+    while nextWaiting < end {
+      nextWaiting += 1
+      run(waiting[nextWaiting - 1], .receiveRequests)
+    }
+  }
+
+  /// All that have answered, and after each stretch what it has made: what a stretch touches is in the processor's caches
+  /// still when it is sent.
+  private func receiveResponses() {
+    swap(&receiving, &queues[Int(Phase.receiveResponses.rawValue)])
     var start = 0
     repeat {
       let end = min(start + Self.stretch, receiving.count)
-      for position in start..<end { run(receiving[position], receiver) }
+      for position in start..<end { run(receiving[position], .receiveResponses) }
       start = end
-      swap(&sending, &queues[Int(sender.rawValue)])
-      for reference in sending { run(reference, sender) }
-      sending.removeAll(keepingCapacity: true)
+      send(.sendResponses)
     } while start < receiving.count
     receiving.removeAll(keepingCapacity: true)
+  }
+
+  private func send(_ phase: Phase) {
+    swap(&sending, &queues[Int(phase.rawValue)])
+    for reference in sending { run(reference, phase) }
+    sending.removeAll(keepingCapacity: true)
   }
 
   private func run(_ reference: Unmanaged<Channel>, _ phase: Phase) {
@@ -182,7 +207,7 @@ public final class EventLoop {
     letGo(reference)
   }
 
-  /// So many channels receive before what they have made is sent.
+  /// So many channels receive before what they have made is sent: enough that each peer finds several messages.
   static let stretch = 32
 
   /// libevent runs what is made active in its own pass before it polls again, so that a channel which always has more
@@ -210,6 +235,9 @@ public final class EventLoop {
 
   /// Closed channels go from all places where they are named.
   private func letGoOfClosedChannels() {
+    queues[Int(Phase.receiveRequests.rawValue)].insert(contentsOf: waiting[nextWaiting...], at: 0)
+    waiting.removeAll()
+    nextWaiting = 0
     var closed: [Unmanaged<Channel>] = []
     for phase in queues.indices {
       closed += queues[phase].filter { $0._withUnsafeGuaranteedRef { $0.isClosed } }

@@ -36,10 +36,11 @@ import Testing
     for channel in channels {
       channel.whenRun = { channel, phase in
         if phase == receiver { loop.enqueue(channel, for: sender) }
+        if phase == sender, channel === channels.last { loop.stop() }
       }
       loop.enqueue(channel, for: receiver)
     }
-    loop.runOneTurn()
+    loop.runBounded()
     for channel in channels { channel.whenRun = nil }
     let names = channels.map(\.name)
     let expected = stride(from: 0, to: names.count, by: EventLoop.stretch).flatMap { start in
@@ -48,6 +49,60 @@ import Testing
     }
     #expect(journal.entries == expected)
     for channel in channels { channel.close() }
+  }
+
+  /// Guards against a thousand clients that all begin before any is answered: an upstream that answers while one stretch
+  /// of them receives has its turn before the third.
+  @Test func whatIsUnderWayIsFinishedBeforeMoreIsBegun() throws {
+    let loop = try EventLoop()
+    let journal = Journal()
+    let clients = try (0..<3 * EventLoop.stretch).map { try recorder("\($0)", journal, loop) }
+    let pair = try ConnectedPair(.unix)
+    let upstream = Recorder("upstream", journal, on: loop, owning: pair.takeLeft())
+    upstream.open()
+    upstream.whenReady = { channel, _ in loop.enqueue(channel, for: .receiveResponses) }
+    clients[0].whenRun = { _, _ in sendAll(pair.right, "x") }
+    clients[clients.count - 1].whenRun = { _, _ in loop.stop() }
+    for client in clients { loop.enqueue(client, for: .receiveRequests) }
+    #expect(clients[0].isQueued(for: .receiveRequests) && !clients[0].isQueued(for: .sendRequests))
+    loop.runBounded()
+    let answered = try #require(journal.entries.firstIndex(of: .ran("upstream", .receiveResponses)))
+    let third = try #require(
+      journal.entries.firstIndex(of: .ran("\(2 * EventLoop.stretch)", .receiveRequests)))
+    #expect(answered < third)
+    #expect(journal.entries.count == clients.count + 2)
+    #expect(!clients[0].isQueued(for: .receiveRequests))
+    for channel in clients + [upstream] {
+      (channel.whenRun, channel.whenReady) = (nil, nil)
+      channel.close()
+    }
+  }
+
+  /// Guards against channels that live for ever because the loop ended before their turn came.
+  @Test func thoseWhoWaitWhenTheLoopEndsGoWhenTheyAreClosed() throws {
+    let loop = try EventLoop()
+    let journal = Journal()
+    do {
+      var channels = try (0..<3 * EventLoop.stretch).map { try recorder("\($0)", journal, loop) }
+      channels[0].whenRun = { _, _ in
+        // One that has had its turn, one that waits.
+        channels[1].close()
+        channels[channels.count - 2].close()
+        loop.stop()
+      }
+      for channel in channels {
+        channel.open()
+        loop.enqueue(channel, for: .receiveRequests)
+      }
+      loop.runBounded()
+      channels[0].whenRun = nil
+      for channel in channels { channel.close() }
+      channels.removeAll()
+    }
+    let ran = journal.entries.filter { if case .ran = $0 { true } else { false } }
+    #expect(ran.count == EventLoop.stretch - 1)
+    let gone = journal.entries.filter { if case .gone = $0 { true } else { false } }
+    #expect(gone.count == 3 * EventLoop.stretch)
   }
 
   /// What is queued while a phase runs: a later phase in the same turn, the same or an earlier one in the next.

@@ -243,10 +243,17 @@ final class ClientConnection: Channel {
   private static let patienceWithDiscarded: Int64 = 5_000
   private static let patienceWithLingering: Int64 = 5_000
 
+  /// For what has come already, and is read as soon as the loop comes to it.
+  private static let patienceWithLoop: Int64 = 10
+
   private var sendsFast: Bool { exchange?.uploadPace.isFast ?? false }
 
   override func deadlinePassed() {
     guard !isClosed else { return }
+    guard !isInputOverdue else {
+      loop.setDeadline(of: self, in: Self.patienceWithLoop)
+      return
+    }
     switch waitingFor {
     case .nothing: break
     case .firstRequest, .nextRequest, .lingering, .discarding: close(nil)
@@ -262,6 +269,14 @@ final class ClientConnection: Channel {
     case .departure: close(.clientLeft)
     case .continuation:
       if exchange?.answerExpectation() == true { waitFor(.requestBody) }
+    }
+  }
+
+  /// True when it is the loop that is late, and not the client.
+  private var isInputOverdue: Bool {
+    switch waitingFor {
+    case .firstRequest, .nextRequest, .requestHead, .requestBody: isQueued(for: .receiveRequests)
+    case .nothing, .output, .continuation, .departure, .discarding, .lingering, .tunnel: false
     }
   }
 
