@@ -11,25 +11,38 @@ from throughput.verify import verify_all
 from throughput.workloads import ALL, WORKLOADS
 
 
-def interleaved(names, rounds):
+def interleaved(parts, rounds):
     """A B C, C B A, ...: so that a machine that gets slower or faster in the meantime favours nobody."""
-    return [name for turn in range(rounds) for name in (names if turn % 2 == 0 else reversed(names))]
+    return [part for turn in range(rounds) for part in (parts if turn % 2 == 0 else reversed(parts))]
 
 
-def measure(workload, names, options):
-    runs, errors = {}, {}
-    for name in interleaved(names, options.rounds):
+def families(workloads):
+    """The workloads of each family, and each that has none by itself, in the order of the first ones."""
+    found = {}
+    for workload in workloads:
+        found.setdefault(workload.family or workload.name, []).append(workload)
+    return found
+
+
+def measure(workloads, options):
+    """What was found of each of the workloads, by name, all of them measured in the same rounds."""
+    found = {workload.name: {"title": workload.title, "runs": {}, "errors": {}} for workload in workloads}
+    parts = [(workload, name) for name in ALL for workload in workloads if name in workload.contenders
+             and (not options.contender or name in options.contender)]
+    for workload, name in interleaved(parts, options.rounds):
+        own = found[workload.name]
         try:
-            runs.setdefault(name, []).append(run(workload, name, options.scale))
+            own["runs"].setdefault(name, []).append(run(workload, name, options.scale))
         except (ValueError, RuntimeError, OSError, SystemExit) as error:
-            errors[name] = str(error)
-    for name in errors:
-        runs.pop(name, None)
-    found = {"title": workload.title, "runs": runs, "errors": errors}
-    if workload.counts_calls and not options.without_tracing:
-        found["calls"] = {name: system_calls(workload, name) for name in runs}
-    if workload.counts_instructions and not options.without_tracing:
-        found["instructions"] = {name: per_request(workload, name) for name in runs}
+            own["errors"][name] = str(error)
+    for workload in workloads:
+        own = found[workload.name]
+        for name in own["errors"]:
+            own["runs"].pop(name, None)
+        if workload.counts_calls and not options.without_tracing:
+            own["calls"] = {name: system_calls(workload, name) for name in own["runs"]}
+        if workload.counts_instructions and not options.without_tracing:
+            own["instructions"] = {name: per_request(workload, name) for name in own["runs"]}
     return found
 
 
@@ -61,16 +74,20 @@ def main():
     print(machine.sentence(where), "\n", flush=True)
     verify_all([name for name in ALL[:4] if not options.contender or name in options.contender])
     results = {"machine": where, "rounds": options.rounds, "scale": options.scale, "workloads": {}}
-    sections = []
-    for workload in chosen:
-        names = [name for name in workload.contenders if not options.contender or name in options.contender]
-        results["workloads"][workload.name] = found = measure(workload, names, options)
-        print(table.text(workload, found), flush=True)
-        sections.append(table.markdown(workload, found, f"make benchmark OPTIONS='--workload {workload.name}'"))
+    sections, growth = [], []
+    for family, workloads in families(chosen).items():
+        found = measure(workloads, options)
+        results["workloads"] |= found
+        for workload in workloads:
+            own = found[workload.name]
+            print(table.text(workload, own), flush=True)
+            sections.append(table.markdown(workload, own, f"make benchmark OPTIONS='--workload {workload.name}'"))
+        if len(workloads) > 1:
+            first, last = (found[workload.name]["runs"] for workload in (workloads[0], workloads[-1]))
+            growth.append(table.growth(family, first, last))
+            print(growth[-1], "\n", flush=True)
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(results, file, indent=1)
-    growth = table.growth(results["workloads"])
-    print("\n".join([*growth, ""]) if growth else "", end="")
     if options.markdown:
         with open(options.markdown, "w", encoding="utf-8") as file:
             file.write("\n".join([machine.sentence(where) + ".", "", *sections, *(f"- {line}" for line in growth), ""]))

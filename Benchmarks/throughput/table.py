@@ -2,8 +2,6 @@
 
 from statistics import median
 
-from throughput.workloads import MANY
-
 PEERS = ("nginx", "haproxy", "envoy")
 
 
@@ -101,21 +99,16 @@ def verdicts(workload, runs):
     return lines
 
 
-# What is to cost the same, and what is compared with what.
-FAMILIES = {"from 1 to 2 threads": ("kept", "2-threads"), "from 2 to 64 upstreams": ("upstreams-2", "upstreams-64"),
-            f"from 10 to {MANY:,} connections": ("connections-10", f"connections-{MANY}")}
-
-
-def growth(results):
-    """A line for each family that was measured: by what the CPU time of an answer is multiplied."""
-    lines = []
-    for title, (first, last) in FAMILIES.items():
-        if first in results and last in results:
-            before, after = results[first]["runs"], results[last]["runs"]
-            factors = (f"{name} {median(run['cpu'] for run in after[name]) / median(run['cpu'] for run in own):.2f}"
-                       for name, own in before.items() if name in after)
-            lines.append(f"CPU time of an answer {title}, multiplied by: {', '.join(factors)}")
-    return lines
+def growth(family, first, last):
+    """By what the CPU time of an answer is multiplied from one workload of a family to another: for each contender the
+    median over the rounds, lowest and highest."""
+    factors = []
+    for name in first:
+        if name in last:
+            middle, lowest, highest = spread([after["cpu"] / before["cpu"]
+                                              for before, after in zip(first[name], last[name])])
+            factors.append(f"{name} {middle:.2f} ({lowest:.2f}-{highest:.2f})")
+    return f"CPU time of an answer {family}, multiplied by: {', '.join(factors)}"
 
 
 def text(workload, runs):

@@ -41,6 +41,8 @@ class Workload:
     memory_aim: int | None = None
     # Part of `make benchmark-quick`.
     is_quick: bool = True
+    # Those of one family are measured in the same rounds, because what counts is how the first compares with the last.
+    family: str = ""
 
 
 def requests(name, title, *arguments, connections=64, **options):
@@ -55,7 +57,10 @@ def body(length):
 SMALL = body(100)
 
 WORKLOADS = [
-    requests("kept", "100 B over 64 kept connections", *SMALL, aim=0.72, counts_calls=True, counts_instructions=True),
+    requests("kept", "100 B over 64 kept connections", *SMALL, aim=0.72, counts_calls=True, counts_instructions=True,
+             family="from 1 to 2 threads"),
+    requests("2-threads", "100 B over 64 kept connections, 2 threads", *SMALL, setup=Setup(workers=2),
+             contenders=PROXIES, family="from 1 to 2 threads"),
     requests("each", "100 B, a connection per request", *SMALL, "--each", aim=0.80, counts_calls=True,
              counts_instructions=True),
     requests("each-deferred", "100 B, a connection per request, deferred accept", *SMALL, "--each",
@@ -78,11 +83,10 @@ WORKLOADS = [
              seconds=None, answers=1, memory="idle", memory_aim=500),
     Workload("slow", "200 slow readers of 1 MiB", "readers", ("--answers", "2"), seconds=None, volume=MIB, answers=400,
              setup=Setup(bodies="slow"), memory="peak", connections=200, aim=1.0, memory_aim=10240),
-    requests("2-threads", "100 B over 64 kept connections, 2 threads", *SMALL, setup=Setup(workers=2),
-             contenders=PROXIES),
     *(requests(f"upstreams-{count}", f"100 B over 64 kept connections, {count} upstreams", *SMALL, sockets=count,
-               contenders=PROXIES, is_quick=False) for count in (2, 8, 64)),
+               contenders=PROXIES, is_quick=False, family="from 2 to 64 upstreams") for count in (2, 8, 64)),
     *(requests(f"connections-{count}", f"100 B over {count:,} connections, at most 64 at a time", *SMALL,
-               "--inflight", str(min(count, 64)), connections=count, contenders=PROXIES, is_quick=False)
+               "--inflight", str(min(count, 64)), connections=count, contenders=PROXIES, is_quick=False,
+               family=f"from 10 to {MANY:,} connections")
       for count in (10, 100, 1000, MANY)),
 ]
