@@ -140,7 +140,7 @@ private func measureBalancing(_ name: String, _ algorithm: BalancingAlgorithm, u
   }
   var settings = PoolSettings(name: "p", upstreams: upstreams.map(\.settings))
   settings.balance = algorithm
-  var selector = PoolSelector(Pool(settings, upstreams: upstreams), seed: 1)
+  var selector = PoolSelector(Pool(settings, upstreams: upstreams), loop: 0, seed: 1)
   let none = UpstreamSet()
   var key: UInt64 = 0
   measure("balancing, \(name), \(count) upstreams") {

@@ -5,9 +5,9 @@
 /// `waitInLine` and `use` for the same moment; it always ends.
 public struct Placement: Sendable {
   /// What to do next.
-  public enum Step: Sendable {
+  public enum Step {
     /// Send it there, or say why that can't be done, and ask again.
-    case use(Upstream)
+    case use(LocalUpstream)
     /// Join the pool's line, for at most so many milliseconds; then `turnHasCome`, or ask again when they are over.
     case waitInLine(atMost: Int64)
     /// Ask again after so many milliseconds, with `pauseIsOver`.

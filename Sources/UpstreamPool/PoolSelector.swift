@@ -1,6 +1,7 @@
 /// One loop's view of a pool: where its turn-taking stands, and what it may still send again.
 public struct PoolSelector {
   public let pool: Pool
+  private let upstreams: [LocalUpstream]
   private var standings = Standings()
   private let algorithm: Algorithm
   private var leastConnections = LeastConnections()
@@ -29,9 +30,12 @@ public struct PoolSelector {
     }
   }
 
-  /// - Parameter seed: of what is random in its choices; by default one of the system's.
-  public init(_ pool: Pool, seed: UInt64 = .random(in: 0 ... .max)) {
+  /// - Parameters:
+  ///   - loop: the number of the loop.
+  ///   - seed: of what is random in its choices; by default one of the system's.
+  public init(_ pool: Pool, loop: Int, seed: UInt64 = .random(in: 0 ... .max)) {
     self.pool = pool
+    upstreams = pool.upstreams.map { LocalUpstream($0, loop: loop) }
     algorithm = Algorithm(pool.settings.balance)
     consistentHash = ConsistentHash(
       names: algorithm == .hash ? pool.upstreams.map(\.settings.name) : [])
@@ -60,7 +64,7 @@ public struct PoolSelector {
   ///   - now: milliseconds of the monotonic clock.
   public mutating func choose(
     _ scope: Scope, key: UInt64? = nil, excluding tried: UpstreamSet, now: Int64
-  ) -> Upstream? {
+  ) -> LocalUpstream? {
     if let trial = chooseTrial(excluding: tried, now: now) { return trial }
     for rank in Pool.Rank.allCases where rank != .lastResort || scope == .anything {
       if let upstream = choose(rank, key: key, excluding: tried, now: now) { return upstream }
@@ -70,19 +74,20 @@ public struct PoolSelector {
 
   /// An upstream that was down, and that this request is to try: one after each pause. A backup is not tried while
   /// others serve.
-  public mutating func chooseTrial(excluding tried: UpstreamSet, now: Int64) -> Upstream? {
+  public mutating func chooseTrial(excluding tried: UpstreamSet, now: Int64) -> LocalUpstream? {
     standings.update(from: pool)
     guard standings.hasLastResort else { return nil }
-    return pool.upstreams.first {
+    let place = pool.upstreams.firstIndex {
       $0.rank == .lastResort && $0.hasRoom && !tried.contains($0.index)
         && !($0.settings.backup && pool.upstreams.contains { $0.rank == .eligible })
         && $0.takeTrial(now: now)
     }
+    return place.map { upstreams[$0] }
   }
 
   private mutating func choose(
     _ rank: Pool.Rank, key: UInt64?, excluding tried: UpstreamSet, now: Int64
-  ) -> Upstream? {
+  ) -> LocalUpstream? {
     // Not those of self, which is being changed while `load` is asked.
     let standings = standings.all
     let slowStart = pool.settings.slowStart
@@ -103,7 +108,7 @@ public struct PoolSelector {
       } else {
         choose(key: key, load)
       }
-    return place.map { standings[$0].upstream.takeUnretainedValue() }
+    return place.map { upstreams[$0] }
   }
 
   /// Leases and weight of the upstream at a place; nil when it may not be chosen.

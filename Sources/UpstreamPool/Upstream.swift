@@ -183,35 +183,6 @@ public final class Upstream: Sendable {
     return inFlight < limit
   }
 
-  /// As `lease`, but nil when it has as much work as it may have: another loop may have taken the last room since it
-  /// was looked for.
-  public func leaseIfRoom(_ traffic: TrafficClass, loop: Int) -> UpstreamLease? {
-    guard let limit = settings.maximumConnections else { return lease(traffic, loop: loop) }
-    var held = inFlight
-    while held < limit {
-      let (taken, seen) = ledger.leases.weakCompareExchange(
-        expected: held, desired: held + 1, ordering: .relaxed)
-      if taken {
-        statistics[loop].begin(traffic)
-        return UpstreamLease(self, traffic, loop)
-      }
-      held = seen
-    }
-    return nil
-  }
-
-  /// Counts one piece of work from now until the lease goes. `loop` is the number of the calling loop.
-  public func lease(_ traffic: TrafficClass, loop: Int) -> UpstreamLease {
-    ledger.leases.wrappingAdd(1, ordering: .relaxed)
-    statistics[loop].begin(traffic)
-    return UpstreamLease(self, traffic, loop)
-  }
-
-  fileprivate func end(_ traffic: TrafficClass, loop: Int) {
-    statistics[loop].end(traffic)
-    ledger.leases.wrappingSubtract(1, ordering: .releasing)
-  }
-
   // MARK: Health
 
   /// The upstream has answered traffic.
@@ -330,32 +301,5 @@ public final class Upstream: Sendable {
     update(now) { $0.incarnationChanged(now: now) }
     observer(self, .incarnation(seen))
     return true
-  }
-}
-
-/// One piece of work that an upstream has. It can't be copied, and counts for as long as it lives: an upstream is
-/// drained when no lease of it is alive, and every loop has begun a turn since it takes no new work: only then none
-/// can be on its way.
-public struct UpstreamLease: ~Copyable {
-  public let upstream: Upstream
-  public private(set) var traffic: TrafficClass
-  private let loop: Int
-
-  fileprivate init(_ upstream: Upstream, _ traffic: TrafficClass, _ loop: Int) {
-    self.upstream = upstream
-    self.traffic = traffic
-    self.loop = loop
-  }
-
-  /// The work turned out to be of another class: a response can begin a stream or a tunnel.
-  public mutating func reclassify(_ traffic: TrafficClass) {
-    guard traffic != self.traffic else { return }
-    upstream.statistics[loop].end(self.traffic)
-    upstream.statistics[loop].begin(traffic)
-    self.traffic = traffic
-  }
-
-  deinit {
-    upstream.end(traffic, loop: loop)
   }
 }

@@ -14,8 +14,17 @@ public struct SingleWriterCounter: ~Copyable, Sendable {
   }
 }
 
+/// Keeps what is in front of it and what is behind it in different cache lines, also where a processor fetches them in
+/// pairs: what one thread writes all the time must not take from another's caches what that one needs.
+public struct CacheLinePadding: Sendable {
+  private let bytes = InlineArray<16, UInt64>(repeating: 0)
+
+  public init() {}
+}
+
 /// What one loop counts about one upstream. Written by that loop alone.
 public final class UpstreamStatistics: Sendable {
+  private let front = CacheLinePadding()
   /// Requests sent, retries included.
   public let requests = SingleWriterCounter()
   /// Connections made, and requests that found one kept.
@@ -33,6 +42,7 @@ public final class UpstreamStatistics: Sendable {
   private let firstBytes: CounterArray
   /// The sum of these times, in microseconds.
   public let firstByteSum = SingleWriterCounter()
+  private let back = CacheLinePadding()
 
   /// Upper bounds of the classes of time to first byte, in milliseconds.
   public static let firstByteBounds: [Int] = [
@@ -78,7 +88,11 @@ public final class CounterArray: Sendable {
   /// That many counters, all 0.
   public init(_ count: Int) {
     self.count = count
-    base = .allocate(capacity: count)
+    // Of nobody else's cache lines; see `CacheLinePadding`.
+    let line = MemoryLayout<CacheLinePadding>.size
+    let byteCount = (count * MemoryLayout<Atomic<Int>>.stride + line - 1) / line * line
+    base = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: line)
+      .bindMemory(to: Atomic<Int>.self, capacity: count)
     for place in 0..<count { (base + place).initialize(to: Atomic(0)) }
   }
 

@@ -41,7 +41,7 @@ import UpstreamPool
     old.weight = 9
     old.share = 10
     old.statistics[1].requests.add(3)
-    let lease = old.lease(.upload, loop: 1)
+    let lease = LocalUpstream(old, loop: 1).lease(.upload)
     let after = try Site(
       settings {
         $0.threads = 1

@@ -52,7 +52,7 @@ final class SilentLog {
       pool("gone", .unix(path: "/x/g"))
     )
     let before = try Site(settings(gone, changed, kept), log: silent.log)
-    let lease = before.pools[2].upstreams[0].lease(.ordinary, loop: 0)
+    let lease = LocalUpstream(before.pools[2].upstreams[0], loop: 0).lease(.ordinary)
     before.pools[2].upstreams[0].noteFailure(.unreachable, now: 0)
     before.pools[1].upstreams[0].noteFailure(.unreachable, now: 0)
     var heavier = changed

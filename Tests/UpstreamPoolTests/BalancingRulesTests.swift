@@ -36,7 +36,7 @@ import Testing
             address: try SocketAddress.resolve(upstream.endpoint), loops: 1, now: 0
           ) { _, _ in }
         })
-      selector = PoolSelector(pool, seed: 5)
+      selector = PoolSelector(pool, loop: 0, seed: 5)
     }
 
     func choose(excluding tried: UpstreamSet = UpstreamSet(), now: Int64 = 0) -> Int? {
@@ -99,8 +99,9 @@ import Testing
     let upstream = try Bench(.leastConnections) { $1.maximumConnections = 1 }.pool.upstreams[0]
     let most = Atomic<Int>(0)
     DispatchQueue.concurrentPerform(iterations: 4) { _ in
+      let local = LocalUpstream(upstream, loop: 0)
       for _ in 0..<500_000 {
-        guard let lease = upstream.leaseIfRoom(.ordinary, loop: 0) else { continue }
+        guard let lease = local.leaseIfRoom(.ordinary) else { continue }
         most.max(upstream.inFlight, ordering: .relaxed)
         _ = consume lease
       }
@@ -136,7 +137,7 @@ import Testing
   /// nginx and HAProxy do otherwise; a request without the cookie has nothing that it should stick to.
   @Test func aRequestWithoutKeyGoesByLoad() throws {
     let bench = try Bench(.hash(.cookie("galaxysession")))
-    var selector = PoolSelector(bench.pool)
+    var selector = PoolSelector(bench.pool, loop: 0)
     let chosen = (0..<6).map { _ in
       selector.choose(.eligible, excluding: UpstreamSet(), now: 0)?.index
     }
@@ -149,7 +150,7 @@ import Testing
 
     /// Nil when the upstream has no room.
     init?(room upstream: Upstream) {
-      guard let lease = upstream.leaseIfRoom(.ordinary, loop: 0) else { return nil }
+      guard let lease = LocalUpstream(upstream, loop: 0).leaseIfRoom(.ordinary) else { return nil }
       self.lease = lease
     }
 

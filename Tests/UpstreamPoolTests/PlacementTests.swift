@@ -14,7 +14,7 @@ private final class Journey {
     var settings = PoolSettings(name: "p", upstreams: upstreams.map(\.settings))
     settings.hold.time = time
     pool = Pool(settings, upstreams: upstreams)
-    selector = PoolSelector(pool)
+    selector = PoolSelector(pool, loop: 0)
   }
 
   /// The next step in words: `use 1`, `wait 5000`, `pause 10`, or why it gives up.

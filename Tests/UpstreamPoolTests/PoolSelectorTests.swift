@@ -7,7 +7,7 @@ import Testing
   private final class Selector {
     private var value: PoolSelector
 
-    init(_ pool: Pool) { value = PoolSelector(pool) }
+    init(_ pool: Pool) { value = PoolSelector(pool, loop: 0) }
 
     convenience init(_ upstreams: [Upstream]) {
       self.init(Pool(PoolSettings(name: "p", upstreams: upstreams.map(\.settings)), upstreams: upstreams))
@@ -16,7 +16,7 @@ import Testing
     var pool: Pool { value.pool }
 
     func choose(_ scope: PoolSelector.Scope, excluding tried: UpstreamSet, now: Int64) -> Upstream? {
-      value.choose(scope, excluding: tried, now: now)
+      value.choose(scope, excluding: tried, now: now)?.upstream
     }
   }
 

@@ -100,7 +100,7 @@ struct PoolSimulation {
     }
     pool = Pool(settings, upstreams: upstreams)
     conditions = Array(repeating: .working, count: count)
-    selectors = (0..<3).map { [pool] _ in PoolSelector(pool) }
+    selectors = (0..<3).map { [pool] in PoolSelector(pool, loop: $0) }
     let calls = calls
     for owner in 0..<3 {
       pool.line.register(owner: owner) { ticket in calls.tickets.withLock { $0.append(ticket) } }
@@ -245,7 +245,7 @@ struct PoolSimulation {
       }
     }
     if let oldest = requests.first(where: { $0.stage == .waiting }),
-      let trial = selectors[oldest.loop].chooseTrial(excluding: UpstreamSet(), now: now)
+      let trial = selectors[oldest.loop].chooseTrial(excluding: UpstreamSet(), now: now)?.upstream
     {
       if conditions[trial.index] == .missing {
         trial.noteFailure(.unreachable, now: now)
@@ -287,7 +287,7 @@ struct PoolSimulation {
         &selectors[request.loop], now: now, connectTimeout: Self.connectTimeout)
       switch step {
       case .use(let upstream):
-        if use(upstream, for: request) { return }
+        if use(upstream.upstream, for: request) { return }
       case .waitInLine(let milliseconds):
         wait(request, milliseconds)
         return

@@ -44,7 +44,7 @@ import Testing
             loops: loops, now: 0
           ) { _, _ in }
         })
-      selectors = (0..<loops).map { [pool] in PoolSelector(pool, seed: seed + UInt64($0)) }
+      selectors = (0..<loops).map { [pool] in PoolSelector(pool, loop: $0, seed: seed + UInt64($0)) }
       random = SeededGenerator(seed: seed)
       durations = Array(repeating: duration, count: count)
     }
@@ -66,7 +66,7 @@ import Testing
         guard duration > 0 else { continue }
         let most = duration * 2 - 1
         work.append(
-          Work(upstream.lease(.ordinary, loop: loop), until: now + Int64.random(in: 1...most, using: &random))
+          Work(upstream.lease(.ordinary), until: now + Int64.random(in: 1...most, using: &random))
         )
       }
       return counts
@@ -107,7 +107,7 @@ import Testing
     let traffic = Traffic(.hash(.clientAddress), upstreams: 3, duration: 0, seed: seed)
     traffic.pool.upstreams[1].share = 10
     expectTenth(traffic.counts(10_000), of: 1, "seed \(seed)")
-    var selector = PoolSelector(traffic.pool, seed: seed)
+    var selector = PoolSelector(traffic.pool, loop: 0, seed: seed)
     func keys() -> Set<UInt64> {
       Set(
         (0..<3_000).filter {

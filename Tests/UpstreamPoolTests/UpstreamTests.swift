@@ -15,6 +15,13 @@ final class Transitions: Sendable {
   }
 }
 
+extension Upstream {
+  /// A lease of one loop.
+  func lease(_ traffic: TrafficClass, loop: Int) -> UpstreamLease {
+    LocalUpstream(self, loop: loop).lease(traffic)
+  }
+}
+
 /// An upstream that nobody connects to or probes, and that three loops count.
 func makeUpstream(
   _ index: Int = 0, weight: Int = 1, backup: Bool = false, limit: Int? = nil,

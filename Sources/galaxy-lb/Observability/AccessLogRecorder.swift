@@ -23,9 +23,12 @@ final class AccessLogRecorder: Timed {
   func record(_ exchange: Exchange) {
     guard exchange.logged.isKept else { return }
     let client = exchange.client!
+    var record = exchange.record
+    record.poolName = exchange.pool?.pool.name
+    record.upstreamName = exchange.lastUpstream?.upstream.settings.name
     // What the client has not taken when its connection ends, it never gets.
     let isFull = batch.append(
-      exchange.logged.bytes, exchange.logged.texts, exchange.record, from: client.peer,
+      exchange.logged.bytes, exchange.logged.texts, record, from: client.peer,
       unsentBytes: client.outbound.count)
     noted(isFull)
   }

@@ -3,11 +3,13 @@ import UpstreamPool
 
 /// What one loop counts about its clients. Written by that loop alone.
 final class WorkerStatistics: Sendable {
+  private let front = CacheLinePadding()
   /// Client connections that were accepted to be served.
   let connections = SingleWriterCounter()
   /// Client connections that were refused because there were too many.
   let refusedConnections = SingleWriterCounter()
   private let ends = CounterArray(EndReason.all.count)
+  private let back = CacheLinePadding()
 
   /// A request, or what was to be one, has ended.
   func note(_ reason: EndReason) { ends.add(at: reason.number, 1) }

@@ -13,12 +13,12 @@ extension Exchange {
     let connectTimeout = worker.site.settings.timeouts.connect
     while true {
       switch placement.next(&pool.selector, key: key, now: worker.loop.now, connectTimeout: connectTimeout) {
-      case .use(let upstream):
+      case .use(let chosen):
         // Counted before there is a connection, so that all loops together keep to its limit. If another loop was
         // faster, it is full at the next look.
-        lease = upstream.leaseIfRoom(trafficClass, loop: worker.number)
+        lease = chosen.leaseIfRoom(trafficClass)
         guard lease != nil else { continue }
-        if reach(upstream) { return }
+        if reach(chosen) { return }
         lease = nil
       case .waitInLine(let milliseconds):
         waitInLine(atMost: milliseconds)
@@ -46,12 +46,13 @@ extension Exchange {
   // MARK: Connections
 
   /// Sends it to `chosen` on a kept or a new connection. True when the request has gone its way.
-  private func reach(_ chosen: Upstream) -> Bool {
-    if let kept = takeKeptConnection(to: chosen) {
-      attach(kept, isReused: true)
+  private func reach(_ local: LocalUpstream) -> Bool {
+    if let kept = takeKeptConnection(to: local) {
+      attach(kept, to: local, isReused: true)
       return true
     }
     let now = worker.loop.now
+    let chosen = local.upstream
     switch SystemCalls.connect(to: chosen.address) {
     case .connected(let descriptor):
       let wasEligible = chosen.state.isEligible
@@ -60,12 +61,10 @@ extension Exchange {
         _ = Descriptor(owning: descriptor)
         return false
       }
-      attach(
-        UpstreamConnection(worker, pool, chosen, owning: descriptor, isConnecting: false), isReused: false)
+      attach(connection(to: local, owning: descriptor, isConnecting: false), to: local, isReused: false)
       return true
     case .inProgress(let descriptor):
-      attach(
-        UpstreamConnection(worker, pool, chosen, owning: descriptor, isConnecting: true), isReused: false)
+      attach(connection(to: local, owning: descriptor, isConnecting: true), to: local, isReused: false)
       return true
     case .busy: placement.wasBusy(chosen)
     case .failed(let error) where error.isExhaustion:
@@ -75,27 +74,33 @@ extension Exchange {
       return true
     case .failed(let error):
       worker.log.debug("upstream unreachable", ["upstream": chosen.settings.name, "error": error])
-      pool.statistics(chosen).note(.unreachable)
+      local.statistics.note(.unreachable)
       chosen.noteFailure(.unreachable, now: now)
       placement.failed(chosen, .unreachable)
     }
     return false
   }
 
-  private func takeKeptConnection(to chosen: Upstream) -> UpstreamConnection? {
+  private func connection(
+    to local: LocalUpstream, owning descriptor: Int32, isConnecting: Bool
+  ) -> UpstreamConnection {
+    UpstreamConnection(worker, pool, local, owning: descriptor, isConnecting: isConnecting)
+  }
+
+  private func takeKeptConnection(to chosen: LocalUpstream) -> UpstreamConnection? {
     guard !needsFreshConnection else { return nil }
     return pool.takeKept(
-      chosen.index, generation: chosen.generation,
+      chosen.index, generation: chosen.upstream.generation,
       maximumIdle: state.isIdempotent ? .max : Self.youngConnection, now: worker.loop.now)
   }
 
   /// Sends the request on a connection to the upstream that `lease` is of.
-  private func attach(_ connection: UpstreamConnection, isReused: Bool) {
+  private func attach(_ connection: UpstreamConnection, to local: LocalUpstream, isReused: Bool) {
     connection.statistics.requests.add()
     if isReused { connection.statistics.reuses.add() } else { connection.statistics.connects.add() }
     upstream = connection
-    if record.upstreamName != nil { record.retries += 1 }
-    record.upstreamName = connection.upstream.settings.name
+    if lastUpstream != nil { record.retries += 1 }
+    lastUpstream = local
     record.sentAt = worker.loop.nowNanoseconds
     connection.carry(self, isReused: isReused)
   }
@@ -160,15 +165,16 @@ extension Exchange {
   /// about those that are not probed.
   func tryWhileWaiting() {
     let now = worker.loop.now
-    guard let chosen = pool.selector.chooseTrial(excluding: UpstreamSet(), now: now) else { return }
-    lease = chosen.leaseIfRoom(trafficClass, loop: worker.number)
+    guard let local = pool.selector.chooseTrial(excluding: UpstreamSet(), now: now) else { return }
+    lease = local.leaseIfRoom(trafficClass)
     guard lease != nil else { return }
+    let chosen = local.upstream
     switch SystemCalls.connect(to: chosen.address) {
     case .connected(let descriptor):
       _ = chosen.noteConnection(descriptor, now: now)
-      proceed(UpstreamConnection(worker, pool, chosen, owning: descriptor, isConnecting: false))
+      proceed(connection(to: local, owning: descriptor, isConnecting: false), to: local)
     case .inProgress(let descriptor):
-      proceed(UpstreamConnection(worker, pool, chosen, owning: descriptor, isConnecting: true))
+      proceed(connection(to: local, owning: descriptor, isConnecting: true), to: local)
     case .busy: lease = nil
     case .failed:
       lease = nil
@@ -176,9 +182,9 @@ extension Exchange {
     }
   }
 
-  private func proceed(_ connection: UpstreamConnection) {
+  private func proceed(_ connection: UpstreamConnection, to local: LocalUpstream) {
     leaveLine()
     worker.loop.remove(self)
-    attach(connection, isReused: false)
+    attach(connection, to: local, isReused: false)
   }
 }

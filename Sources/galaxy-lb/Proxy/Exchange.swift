@@ -12,7 +12,10 @@ final class Exchange: Timed {
   unowned(unsafe) var client: ClientConnection!
   /// The connection that it is sent on; nil before one was chosen, between attempts, and after the response.
   var upstream: UpstreamConnection?
+  /// The upstream that it was sent to last; nil before one was chosen.
+  var lastUpstream: LocalUpstream?
   @exclusivity(unchecked) var lease: UpstreamLease?
+  /// Nil before it has a route.
   var pool: LocalPool!
   /// What its pool tells requests apart by, hashed; nil when the pool doesn't ask, or the request has none.
   private(set) var key: UInt64?
@@ -88,7 +91,6 @@ final class Exchange: Timed {
     let pool = worker.pools[place]
     self.pool = pool
     key = pool.requestKey?.hash(head, bytes, from: client.peer, trusting: site.settings.trustedProxies)
-    record.poolName = pool.pool.name
 
     let forwarded = ForwardedFields(
       peer: client.peer, isTrusted: site.settings.trustedProxies.includes(client.peer))
@@ -189,7 +191,7 @@ final class Exchange: Timed {
   private func returnLease() {
     guard lease != nil else { return }
     lease = nil
-    pool.pool.admitWaiting()
+    pool.admitWaiting()
   }
 
   /// The upstream, or the connection to it, failed.
@@ -406,6 +408,8 @@ final class Exchange: Timed {
     worker.statistics.note(record.reason)
     worker.accessLog?.record(self)
     if record.reason.isLoss, worker.census.lostRequests.isWatched { noteLoss() }
+    lastUpstream = nil
+    pool = nil
     logged.clear()
     request.removeAllKeepingMemory(upTo: Self.keptMemory)
     requestSent = 0
@@ -427,7 +431,7 @@ extension Exchange {
   private func noteLoss() {
     worker.census.lostRequests.note(
       LostRequest(
-        pool: pool.pool.name, upstream: record.upstreamName,
+        pool: pool.pool.name, upstream: lastUpstream?.upstream.settings.name,
         request: LostRequest.text(ofRequest: request.bytes),
         reason: record.reason))
   }

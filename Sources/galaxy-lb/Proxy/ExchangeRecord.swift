@@ -14,6 +14,7 @@ struct ExchangeRecord {
   /// Of these, heads.
   var headBytesSent: Int64 = 0
   var retries = 0
+  /// Set where it is written down: a request that nobody writes down copies no names.
   var poolName: String?
   var upstreamName: String?
   var reason = EndReason.completed

@@ -28,7 +28,7 @@ final class LocalPool: Timed {
     self.pool = pool
     self.loop = loop
     self.number = number
-    selector = PoolSelector(pool)
+    selector = PoolSelector(pool, loop: number)
     requestKey = RequestKey(pool.settings.balance)
     kept = Array(repeating: [], count: pool.upstreams.count)
     super.init()
@@ -37,8 +37,8 @@ final class LocalPool: Timed {
 
   deinit { loop.remove(self) }
 
-  /// What this loop counts about an upstream of this pool.
-  func statistics(_ upstream: Upstream) -> UpstreamStatistics { upstream.statistics[number] }
+  /// An upstream has less to do.
+  func admitWaiting() { pool.admitWaiting() }
 
   // MARK: Kept connections
 

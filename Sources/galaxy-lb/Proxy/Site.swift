@@ -32,11 +32,30 @@ final class Site: Sendable {
       }
     }
     self.pools = pools
-    routes = RouteTable(settings.routes, poolNames: pools.map(\.name))
+    (routes, requestLimits, responseLimits, classifier) = Self.compile(settings, pools)
+  }
+
+  /// The same site, for one loop to look things up in: with memory of its own, because each look counts references; see
+  /// `LocalUpstream`.
+  init(forOneLoop shared: Site) {
+    var settings = shared.settings
+    settings.trustedProxies.blocks = settings.trustedProxies.blocks.map { $0 }
+    self.settings = settings
+    loops = shared.loops
+    pools = shared.pools
+    (routes, requestLimits, responseLimits, classifier) = Self.compile(settings, pools)
+  }
+
+  private static func compile(
+    _ settings: Settings, _ pools: [Pool]
+  ) -> (RouteTable, HeadLimits, HeadLimits, FieldNameClassifier) {
     let limits = settings.limits
-    requestLimits = HeadLimits(line: limits.requestLine, head: limits.requestHead, fields: limits.fields)
-    responseLimits = HeadLimits(line: limits.responseHead, head: limits.responseHead, fields: limits.fields)
-    classifier = FieldNameClassifier(identityNames: settings.identityHeaders.map { Array($0.utf8) })
+    return (
+      RouteTable(settings.routes, poolNames: pools.map(\.name)),
+      HeadLimits(line: limits.requestLine, head: limits.requestHead, fields: limits.fields),
+      HeadLimits(line: limits.responseHead, head: limits.responseHead, fields: limits.fields),
+      FieldNameClassifier(identityNames: settings.identityHeaders.map { Array($0.utf8) })
+    )
   }
 
   private static func makePool(

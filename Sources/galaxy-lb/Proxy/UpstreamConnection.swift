@@ -41,12 +41,12 @@ final class UpstreamConnection: Channel {
   var isBulk = false
 
   init(
-    _ worker: Worker, _ pool: LocalPool, _ upstream: Upstream, owning descriptor: Int32, isConnecting: Bool
+    _ worker: Worker, _ pool: LocalPool, _ local: LocalUpstream, owning descriptor: Int32, isConnecting: Bool
   ) {
     self.worker = worker
     self.pool = pool
-    self.upstream = upstream
-    statistics = pool.statistics(upstream)
+    upstream = local.upstream
+    statistics = local.statistics
     generation = upstream.generation
     stage = isConnecting ? .connecting : .awaitingHead
     super.init(loop: worker.loop, owning: descriptor)

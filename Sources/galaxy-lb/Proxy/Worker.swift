@@ -68,7 +68,7 @@ final class Worker {
     self.number = number
     self.call = call
     self.accessLog = accessLog.map { AccessLogRecorder($0, on: loop) }
-    self.site = site
+    self.site = Site(forOneLoop: site)
     self.census = census
     statistics = census.workers[number]
     self.log = log
@@ -193,7 +193,7 @@ final class Worker {
       accessLog = log.map { AccessLogRecorder($0, on: loop) }
     }
     let old = pools
-    self.site = site
+    self.site = Site(forOneLoop: site)
     pools = site.pools.map { pool in
       old.first { $0.pool === pool } ?? LocalPool(pool, loop: loop, number: number, call: call)
     }
