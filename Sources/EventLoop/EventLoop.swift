@@ -154,8 +154,12 @@ public final class EventLoop {
   }
 
   private func runTurn() {
+    if nextWaiting == waiting.count {
+      waiting.removeAll(keepingCapacity: true)
+      nextWaiting = 0
+      swap(&waiting, &queues[Int(Phase.receiveRequests.rawValue)])
+    }
     receiveRequests()
-    send(.sendRequests)
     receiveResponses()
     isTurnScheduled = false
     let isWorkLeft = nextWaiting < waiting.count || queues.indices.contains { !queues[$0].isEmpty }
@@ -163,27 +167,24 @@ public final class EventLoop {
     releaseClosedChannels()
   }
 
-  /// One stretch of those who wait. The others have theirs behind the next poll, and behind what upstreams have answered
-  /// by then.
+  /// One stretch of those who wait, and what it has made. The others have theirs behind the next poll, and behind what
+  /// upstreams have answered by then.
   private func receiveRequests() {
-    if nextWaiting == waiting.count {
-      waiting.removeAll(keepingCapacity: true)
-      nextWaiting = 0
-      swap(&waiting, &queues[Int(Phase.receiveRequests.rawValue)])
-    }
     let end = min(nextWaiting + Self.stretch, waiting.count)
     while nextWaiting < end {
       nextWaiting += 1
       run(waiting[nextWaiting - 1], .receiveRequests)
     }
+    send(.sendRequests)
   }
 
   /// All that have answered, and after each stretch what it has made: what a stretch touches is in the processor's caches
-  /// still when it is sent.
+  /// still when it is sent. Where that is very much, as with many downloads, those who wait to begin have their share.
   private func receiveResponses() {
     swap(&receiving, &queues[Int(Phase.receiveResponses.rawValue)])
     var start = 0
     repeat {
+      if start > 0, start % Self.share == 0 { receiveRequests() }
       let end = min(start + Self.stretch, receiving.count)
       for position in start..<end { run(receiving[position], .receiveResponses) }
       start = end
@@ -209,6 +210,9 @@ public final class EventLoop {
 
   /// So many channels receive before what they have made is sent: enough that each peer finds several messages.
   static let stretch = 32
+
+  /// For so many that have answered there is another stretch of those who wait to begin.
+  static let share = 4 * stretch
 
   /// libevent runs what is made active in its own pass before it polls again, so that a channel which always has more
   /// to do would keep the loop from ever looking at the others. What a timer makes active comes behind the poll.

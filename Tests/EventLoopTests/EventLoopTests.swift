@@ -78,6 +78,34 @@ import Testing
     }
   }
 
+  /// Guards against downloads that keep everybody else from beginning: of those who wait, a stretch has its turn with each
+  /// share of those that have answered.
+  @Test func whoeverWaitsHasAShareBesideManyAnswers() throws {
+    let loop = try EventLoop()
+    let journal = Journal()
+    let clients = try (0..<2 * EventLoop.stretch + 1).map { try recorder("c\($0)", journal, loop) }
+    let upstreams = try (0..<2 * EventLoop.share + 1).map { try recorder("u\($0)", journal, loop) }
+    for client in clients {
+      loop.enqueue(client, for: .receiveRequests)
+      // Who has more to do waits for the next turn.
+      client.whenRun = { client, _ in loop.enqueue(client, for: .receiveRequests) }
+    }
+    for upstream in upstreams { loop.enqueue(upstream, for: .receiveResponses) }
+    upstreams[upstreams.count - 1].whenRun = { _, _ in loop.stop() }
+    loop.runBounded()
+    let names = (clients.map(\.name), upstreams.map(\.name))
+    let (stretch, share) = (EventLoop.stretch, EventLoop.share)
+    let expected =
+      names.0[..<stretch] + names.1[..<share] + names.0[stretch..<2 * stretch] + names.1[share..<2 * share]
+      + names.0[(2 * stretch)...] + names.1[(2 * share)...]
+    let ran = journal.entries.compactMap { if case .ran(let name, _) = $0 { name } else { nil } }
+    #expect(ran == Array(expected))
+    for channel in clients + upstreams {
+      channel.whenRun = nil
+      channel.close()
+    }
+  }
+
   /// Guards against channels that live for ever because the loop ended before their turn came.
   @Test func thoseWhoWaitWhenTheLoopEndsGoWhenTheyAreClosed() throws {
     let loop = try EventLoop()
