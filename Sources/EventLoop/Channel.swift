@@ -5,14 +5,14 @@ import SystemCalls
 /// What the kernel has told about a channel's descriptor.
 public struct Readiness: OptionSet, Sendable {
   public let rawValue: UInt8
-  public init(rawValue: UInt8) { self.rawValue = rawValue }
+  @inlinable public init(rawValue: UInt8) { self.rawValue = rawValue }
 
   /// There may be something to receive. Cleared by `Channel.receive`.
-  public static let readable = Readiness(rawValue: 1)
+  @inlinable public static var readable: Readiness { Readiness(rawValue: 1) }
   /// Sending may go on after it would have blocked.
-  public static let writable = Readiness(rawValue: 2)
+  @inlinable public static var writable: Readiness { Readiness(rawValue: 2) }
   /// The peer has ended its sending side; what it sent before is still to be received.
-  public static let peerClosed = Readiness(rawValue: 4)
+  @inlinable public static var peerClosed: Readiness { Readiness(rawValue: 4) }
 }
 
 /// A descriptor that an event loop watches, from `open` to `close`. Everything happens on the loop's thread.

@@ -115,7 +115,7 @@ final class Exchange: Timed {
       if uploadBegan || !upload.isEmpty { upload.append(bytes) } else { request.append(bytes) }
       return
     }
-    upstream.sendBody(bytes)
+    upstream.sendBody(bytes, of: self)
   }
 
   /// How the request's body is framed, and so which class of traffic it begins in.

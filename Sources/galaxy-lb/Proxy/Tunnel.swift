@@ -23,24 +23,25 @@ extension Exchange {
     if client.readiness.contains(.readable) { worker.loop.enqueue(client, for: .receiveRequests) }
   }
 
-  /// Bytes of the upstream.
-  func tunnelReceived(_ bytes: UnsafeRawBufferPointer) {
-    let client = client!
+  /// Bytes of the upstream, for its client.
+  func tunnelReceived(_ bytes: UnsafeRawBufferPointer, for client: ClientConnection) {
     client.waitForTunnel()
     let step = toClient.relay(bytes)
-    forward(UnsafeRawBufferPointer(rebasing: bytes[..<step.passedCount]))
+    record.bytesSent += Int64(step.passedCount)
+    client.send(UnsafeRawBufferPointer(rebasing: bytes[..<step.passedCount]))
     guard client.exchange === self else { return }
     if step.closes { sendCloseToClient() }
     endClosedTunnel()
   }
 
-  /// Bytes of the client.
-  func tunnelSent(_ bytes: UnsafeRawBufferPointer) {
-    let client = client!
+  /// Bytes of its client, for its upstream.
+  func tunnelSent(
+    _ bytes: UnsafeRawBufferPointer, by client: ClientConnection, to upstream: UpstreamConnection
+  ) {
     record.bytesReceived += Int64(bytes.count)
     let step = toUpstream.relay(bytes)
     if step.passedCount > 0 {
-      upstream?.sendBody(UnsafeRawBufferPointer(rebasing: bytes[..<step.passedCount]))
+      upstream.sendBody(UnsafeRawBufferPointer(rebasing: bytes[..<step.passedCount]), of: self)
     }
     guard client.exchange === self else { return }
     if step.closes { sendCloseToUpstream() }
@@ -127,7 +128,7 @@ extension ClientConnection {
     switch receiveToScratch() {
     case .piece(let piece):
       waitForTunnel()
-      exchange.tunnelSent(UnsafeRawBufferPointer(rebasing: worker.scratch[piece]))
+      exchange.tunnelSent(UnsafeRawBufferPointer(rebasing: worker.scratch[piece]), by: self, to: upstream)
       if !isClosed, readiness.contains(.readable) { loop.enqueue(self, for: .receiveRequests) }
     case .nothing: break
     case .end:

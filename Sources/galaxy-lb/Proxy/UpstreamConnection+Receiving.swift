@@ -32,7 +32,7 @@ extension UpstreamConnection {
       result = receiveBody(through: pipe, atMost: limit, exchange)
       worker.pipes.giveBack(pipe)
     } else {
-      result = receive(atMost: limit, exchange)
+      result = receive(atMost: limit, exchange, client)
     }
     if wasHead, stage == .body, self.exchange === exchange, result == .bytes(limit) {
       // There was more than a head is likely to bring: now that the rest is known, it can be taken as such.
@@ -43,13 +43,13 @@ extension UpstreamConnection {
   }
 
   /// Reads into `scratch`, and takes what has come.
-  private func receive(atMost limit: Int, _ exchange: Exchange) -> Transfer {
+  private func receive(atMost limit: Int, _ exchange: Exchange, _ client: ClientConnection) -> Transfer {
     let room = UnsafeMutableRawBufferPointer(rebasing: worker.readRoom.prefix(limit))
     let result = receive(into: room)
     if case .bytes(let count) = result {
       isBulk = count >= min(room.count, Self.bulk)
       if sendingFailed { readiness.insert(.readable) }
-      take(worker.readRange.lowerBound..<worker.readRange.lowerBound + count, exchange)
+      take(worker.readRange.lowerBound..<worker.readRange.lowerBound + count, exchange, client)
     }
     return result
   }
@@ -119,11 +119,12 @@ extension UpstreamConnection {
     close()
   }
 
-  private func take(_ piece: Range<Int>, _ exchange: Exchange) {
+  private func take(_ piece: Range<Int>, _ exchange: Exchange, _ client: ClientConnection) {
     switch stage {
     case .awaitingHead: takeHead(piece, exchange)
     case .body: takeBody(piece, exchange)
-    case .tunnel: exchange.tunnelReceived(UnsafeRawBufferPointer(rebasing: worker.scratch[piece]))
+    case .tunnel:
+      exchange.tunnelReceived(UnsafeRawBufferPointer(rebasing: worker.scratch[piece]), for: client)
     case .connecting, .idle: break
     }
   }
@@ -268,7 +269,9 @@ extension UpstreamConnection {
     stage = .tunnel
     loop.clearDeadline(of: self)
     exchange.beginTunnel()
-    if !rest.isEmpty { exchange.tunnelReceived(UnsafeRawBufferPointer(rebasing: worker.scratch[rest])) }
+    if !rest.isEmpty {
+      exchange.tunnelReceived(UnsafeRawBufferPointer(rebasing: worker.scratch[rest]), for: exchange.client)
+    }
     if worker.isStopping || exchange.closesTunnel, self.exchange === exchange { exchange.closeTunnel() }
   }
 }

@@ -190,9 +190,10 @@ final class UpstreamConnection: Channel {
     if stage != .tunnel { exchange.bodySent() }
   }
 
-  /// Sends a piece of the body, or queues what is not taken. The request itself was sent before, or is queued.
-  func sendBody(_ bytes: UnsafeRawBufferPointer) {
-    guard let exchange, !bytes.isEmpty else {
+  /// Sends a piece of the body of the exchange that it carries, or queues what is not taken. The request itself was sent
+  /// before, or is queued.
+  func sendBody(_ bytes: UnsafeRawBufferPointer, of exchange: Exchange) {
+    guard !bytes.isEmpty else {
       loop.enqueue(self, for: .sendRequests)
       return
     }
