@@ -41,7 +41,8 @@ open class Channel: Timed {
   /// In how many places the loop names this; see `EventLoop.hold`.
   final var holds: UInt8 = 0
 
-  private final let readEvent: UnsafeMutablePointer<event>
+  // Both have memory from their first use on: many connections are over before anything is watched.
+  private final var readEvent: UnsafeMutablePointer<event>?
   private final var writeEvent: UnsafeMutablePointer<event>?
   private final var readWatch = ReadWatch.none
   private final var isWatchingWrites = false
@@ -58,13 +59,12 @@ open class Channel: Timed {
   public init(loop: EventLoop, owning descriptor: Int32) {
     self.loop = loop
     number = descriptor
-    readEvent = .allocate(capacity: 1)
     super.init()
   }
 
   deinit {
     assert(!isOpen, "a channel must be closed")
-    readEvent.deallocate()
+    readEvent?.deallocate()
     writeEvent?.deallocate()
   }
 
@@ -95,16 +95,19 @@ open class Channel: Timed {
   /// Watches for input and for the peer's end, unless that is done already.
   public final func watchReads() {
     guard readWatch != .active, isOpen else { return }
-    let reference = Unmanaged.passUnretained(self).toOpaque()
-    event_assign(readEvent, loop.base, descriptor, Int16(clibevent_reading), channelIsReadable, reference)
-    event_add(readEvent, nil)
+    let event = readEvent ?? .allocate(capacity: 1)
+    readEvent = event
+    event_assign(
+      event, loop.base, descriptor, Int16(clibevent_reading), channelIsReadable,
+      Unmanaged.passUnretained(self).toOpaque())
+    event_add(event, nil)
     readWatch = .active
   }
 
   /// Stops to watch for input and for the peer's end, for a time in which nobody would look at them. `receive` finds out
   /// whether there is something, and watches again when it has taken all.
   public final func pauseReads() {
-    guard readWatch == .active else { return }
+    guard readWatch == .active, let readEvent else { return }
     event_del(readEvent)
     readWatch = .paused
     readiness.insert(.readable)
@@ -146,7 +149,7 @@ open class Channel: Timed {
     loop.uncheck(self)
     self.number = -1
     guard isOpen else { return number }
-    if readWatch == .active { event_del(readEvent) }
+    if readWatch == .active, let readEvent { event_del(readEvent) }
     if isWatchingWrites, let writeEvent { event_del(writeEvent) }
     isOpen = false
     readWatch = .none

@@ -72,58 +72,31 @@ struct FieldSection: Sendable {
     _ bytes: Span<UInt8>, at start: Int, rules: Rules
   ) -> Progress {
     guard lines.count < rules.maximumFields else { return .rejected(.tooManyFields) }
-    var index = start
-    var hasUnderscore = false
-    while true {
-      index = bytes.endOfLettersAndDashes(from: index)
-      guard index < bytes.count, ASCII.isToken(bytes[index]) else { break }
-      if bytes[index] == 0x5F { hasUnderscore = true }
-      index &+= 1
+    let shape: LineShape
+    if let plain = LineShape(plain: bytes, at: start) {
+      shape = plain
+    } else {
+      switch LineShape.read(bytes, at: start, removesBlanksBeforeColon: rules.removesBlanksBeforeColon) {
+      case .line(let found): shape = found
+      case .incomplete: return .incomplete
+      case .rejected(let reason): return .rejected(reason)
+      }
     }
-    let nameEnd = index
-    guard index < bytes.count else { return .incomplete }
-    if ASCII.isBlank(bytes[index]) {
-      if nameEnd == start { return .rejected(.lineFolding) }
-      guard rules.removesBlanksBeforeColon else { return .rejected(.whitespaceBeforeColon) }
-      while index < bytes.count, ASCII.isBlank(bytes[index]) { index &+= 1 }
-      guard index < bytes.count else { return .incomplete }
-    }
-    guard bytes[index] == ASCII.colon, nameEnd > start else {
-      return .rejected(
-        bytes[index] == ASCII.lineFeed && nameEnd == start ? .bareLineEnd : .malformedFieldName)
-    }
-    let colon = index
-    index &+= 1
-    while index < bytes.count, ASCII.isBlank(bytes[index]) { index &+= 1 }
-    let valueStart = index
-    while true {
-      index = bytes.firstStop(from: index, stoppingAtSpace: false)
-      guard index < bytes.count else { return .incomplete }
-      if bytes[index] != ASCII.tab { break }
-      index &+= 1
-    }
-    guard bytes[index] == ASCII.carriageReturn else {
-      return .rejected(bytes[index] == ASCII.lineFeed ? .bareLineEnd : .malformedFieldValue)
-    }
-    guard index &+ 1 < bytes.count else { return .incomplete }
-    guard bytes[index &+ 1] == ASCII.lineFeed else { return .rejected(.bareLineEnd) }
-    let lineEnd = index &+ 2
-    while index > valueStart, ASCII.isBlank(bytes[index &- 1]) { index &-= 1 }
-
-    let name = rules.classifier.classify(bytes, start..<nameEnd)
+    let nameRange = start..<shape.nameEnd
+    let name = rules.classifier.classify(bytes, nameRange)
     let collides =
       rules.dropsCollisions
-      && rules.classifier.collides(bytes, start..<nameEnd, name: name, hasUnderscore: hasUnderscore)
-    let isCanonical =
-      colon == nameEnd && lineEnd == index &+ 2
-      && (valueStart == colon &+ 1 || (valueStart == colon &+ 2 && bytes[colon &+ 1] == ASCII.space))
+      && rules.classifier.collides(bytes, nameRange, name: name, hasUnderscore: shape.hasUnderscore)
     lines.append(
       FieldLine(
-        start: UInt32(truncatingIfNeeded: start), nameEnd: UInt32(truncatingIfNeeded: nameEnd),
-        valueStart: UInt32(truncatingIfNeeded: valueStart), valueEnd: UInt32(truncatingIfNeeded: index),
-        end: UInt32(truncatingIfNeeded: lineEnd), name: name, isDropped: collides, isCanonical: isCanonical))
-    if name != .other, let rejection = note(name, valueStart..<index, bytes) { return .rejected(rejection) }
-    return .end(lineEnd)
+        start: UInt32(truncatingIfNeeded: start), nameEnd: UInt32(truncatingIfNeeded: shape.nameEnd),
+        valueStart: UInt32(truncatingIfNeeded: shape.valueStart),
+        valueEnd: UInt32(truncatingIfNeeded: shape.valueEnd), end: UInt32(truncatingIfNeeded: shape.end),
+        name: name, isDropped: collides, isCanonical: shape.isCanonical))
+    if name != .other, let rejection = note(name, shape.valueStart..<shape.valueEnd, bytes) {
+      return .rejected(rejection)
+    }
+    return .end(shape.end)
   }
 
   /// Takes in what a field says about framing and connection.
