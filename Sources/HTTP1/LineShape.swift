@@ -1,5 +1,5 @@
 /// Where the parts of a field line stand (RFC 9112 5).
-struct LineShape {
+struct LineShape: Equatable {
   var nameEnd: Int
   var valueStart: Int
   var valueEnd: Int
@@ -9,7 +9,7 @@ struct LineShape {
   /// See `FieldLine.isCanonical`.
   var isCanonical: Bool
 
-  enum Found {
+  enum Found: Equatable {
     case line(LineShape)
     case incomplete
     case rejected(Rejection)
