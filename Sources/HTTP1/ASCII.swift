@@ -78,10 +78,12 @@ extension Span where Element == UInt8 {
   /// time: the compiler makes one instruction of an operator between two such vectors, and of no other.
   @inline(__always)
   private func first(from start: Int, where isWanted: (SIMD16<UInt8>) -> SIMDMask<SIMD16<Int8>>) -> Int {
+    precondition(start >= 0)
     let bytes = self.bytes
     var index = start
     while index &+ 16 <= count {
-      let block = bytes.unsafeLoadUnaligned(fromByteOffset: index, as: SIMD16<UInt8>.self)
+      // Within bounds by the condition.
+      let block = bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: SIMD16<UInt8>.self)
       let wanted = unsafeBitCast(isWanted(block), to: SIMD2<UInt64>.self)
       if wanted[0] != 0 { return index &+ wanted[0].littleEndian.trailingZeroBitCount &>> 3 }
       if wanted[1] != 0 { return index &+ 8 &+ wanted[1].littleEndian.trailingZeroBitCount &>> 3 }

@@ -47,7 +47,7 @@ final class Worker {
   @exclusivity(unchecked) var spareMemory = SpareMemory()
   /// What bodies are spliced through.
   let pipes: PipePool
-  private(set) var clients: ContiguousArray<ClientConnection> = []
+  @exclusivity(unchecked) private(set) var clients: ContiguousArray<ClientConnection> = []
   @exclusivity(unchecked) private var spareExchanges: [Exchange] = []
   private var random: RequestIDGenerator
   private var onLastClientGone: (() -> Void)?
