@@ -25,7 +25,7 @@ final class AccessLogRecorder: Timed {
     let client = exchange.client!
     var record = exchange.record
     record.poolName = exchange.pool?.pool.name
-    record.upstreamName = exchange.lastUpstream?.upstream.settings.name
+    record.upstreamName = exchange.lastUpstreamName
     // What the client has not taken when its connection ends, it never gets.
     let isFull = batch.append(
       exchange.logged.bytes, exchange.logged.texts, record, from: client.peer,

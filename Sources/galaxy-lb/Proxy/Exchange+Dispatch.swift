@@ -48,7 +48,7 @@ extension Exchange {
   /// Sends it to `chosen` on a kept or a new connection. True when the request has gone its way.
   private func reach(_ local: LocalUpstream) -> Bool {
     if let kept = takeKeptConnection(to: local) {
-      attach(kept, to: local, isReused: true)
+      attach(kept, isReused: true)
       return true
     }
     let now = worker.loop.now
@@ -61,10 +61,10 @@ extension Exchange {
         _ = Descriptor(owning: descriptor)
         return false
       }
-      attach(connection(to: local, owning: descriptor, isConnecting: false), to: local, isReused: false)
+      attach(connection(to: local, owning: descriptor, isConnecting: false), isReused: false)
       return true
     case .inProgress(let descriptor):
-      attach(connection(to: local, owning: descriptor, isConnecting: true), to: local, isReused: false)
+      attach(connection(to: local, owning: descriptor, isConnecting: true), isReused: false)
       return true
     case .busy: placement.wasBusy(chosen)
     case .failed(let error) where error.isExhaustion:
@@ -95,12 +95,12 @@ extension Exchange {
   }
 
   /// Sends the request on a connection to the upstream that `lease` is of.
-  private func attach(_ connection: UpstreamConnection, to local: LocalUpstream, isReused: Bool) {
+  private func attach(_ connection: UpstreamConnection, isReused: Bool) {
     connection.statistics.requests.add()
     if isReused { connection.statistics.reuses.add() } else { connection.statistics.connects.add() }
     upstream = connection
-    if lastUpstream != nil { record.retries += 1 }
-    lastUpstream = local
+    if lastPlace != nil { record.retries += 1 }
+    lastPlace = connection.upstream.index
     record.sentAt = worker.loop.nowNanoseconds
     connection.carry(self, isReused: isReused)
   }
@@ -172,9 +172,9 @@ extension Exchange {
     switch SystemCalls.connect(to: chosen.address) {
     case .connected(let descriptor):
       _ = chosen.noteConnection(descriptor, now: now)
-      proceed(connection(to: local, owning: descriptor, isConnecting: false), to: local)
+      proceed(connection(to: local, owning: descriptor, isConnecting: false))
     case .inProgress(let descriptor):
-      proceed(connection(to: local, owning: descriptor, isConnecting: true), to: local)
+      proceed(connection(to: local, owning: descriptor, isConnecting: true))
     case .busy: lease = nil
     case .failed:
       lease = nil
@@ -182,9 +182,9 @@ extension Exchange {
     }
   }
 
-  private func proceed(_ connection: UpstreamConnection, to local: LocalUpstream) {
+  private func proceed(_ connection: UpstreamConnection) {
     leaveLine()
     worker.loop.remove(self)
-    attach(connection, to: local, isReused: false)
+    attach(connection, isReused: false)
   }
 }

@@ -12,8 +12,8 @@ final class Exchange: Timed {
   unowned(unsafe) var client: ClientConnection!
   /// The connection that it is sent on; nil before one was chosen, between attempts, and after the response.
   var upstream: UpstreamConnection?
-  /// The upstream that it was sent to last; nil before one was chosen.
-  var lastUpstream: LocalUpstream?
+  /// The place in its pool of the upstream that it was sent to last; nil before one was chosen.
+  var lastPlace: Int?
   @exclusivity(unchecked) var lease: UpstreamLease?
   /// Nil before it has a route.
   var pool: LocalPool!
@@ -408,7 +408,7 @@ final class Exchange: Timed {
     worker.statistics.note(record.reason)
     worker.accessLog?.record(self)
     if record.reason.isLoss, worker.census.lostRequests.isWatched { noteLoss() }
-    lastUpstream = nil
+    lastPlace = nil
     pool = nil
     logged.clear()
     request.removeAllKeepingMemory(upTo: Self.keptMemory)
@@ -428,10 +428,13 @@ final class Exchange: Timed {
 }
 
 extension Exchange {
+  /// Of the upstream that it was sent to last.
+  var lastUpstreamName: String? { lastPlace.map { pool.pool.upstreams[$0].settings.name } }
+
   private func noteLoss() {
     worker.census.lostRequests.note(
       LostRequest(
-        pool: pool.pool.name, upstream: lastUpstream?.upstream.settings.name,
+        pool: pool.pool.name, upstream: lastUpstreamName,
         request: LostRequest.text(ofRequest: request.bytes),
         reason: record.reason))
   }
