@@ -6,9 +6,12 @@
 #include <features.h>
 
 #include <getopt.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
@@ -68,6 +71,16 @@ static inline int clinux_send_buffer_of(int socket, struct clinux_send_buffer *b
 
 // The bytes that stand in a socket unread (FIONREAD, ioctl_tty(2), SIOCINQ of tcp(7)).
 static inline int clinux_unread_bytes_of(int socket, int *count) { return ioctl(socket, FIONREAD, count); }
+
+// How many connections wait at a listening TCP socket: what ss(8) shows as its Recv-Q (TCP_INFO, tcp(7)). -1 where that is
+// not known, as for other sockets.
+static inline int clinux_waiting_connections_of(int socket) {
+  struct tcp_info info;
+  const socklen_t wanted = offsetof(struct tcp_info, tcpi_unacked) + sizeof info.tcpi_unacked;
+  socklen_t length = wanted;
+  if (getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &length) < 0 || length < wanted) return -1;
+  return info.tcpi_state == TCP_LISTEN ? (int)info.tcpi_unacked : -1;
+}
 
 // environ(7), which Swift 6 refuses as mutable global state. Nobody may change the environment meanwhile.
 extern char **environ;

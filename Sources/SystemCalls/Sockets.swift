@@ -14,6 +14,12 @@ public struct Peer: Sendable {
   }
 }
 
+/// How many connections wait to be accepted. Nil where the kernel doesn't tell, as for unix sockets (TCP_INFO, tcp(7)).
+public func waitingConnections(on listener: Int32) -> Int? {
+  let count = clinux_waiting_connections_of(listener)
+  return count < 0 ? nil : Int(count)
+}
+
 /// What became of an accept(2).
 public enum Accepted {
   /// A connected, non-blocking socket. The caller owns the descriptor.

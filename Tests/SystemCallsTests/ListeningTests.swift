@@ -288,4 +288,33 @@ private func acceptPatiently(_ listener: Int32) throws -> (Int32, Peer)? {
     #expect(try "\(copy.address())" == "\(listeners.address())")
     #expect(fcntl(copy.numbers[0], F_GETFD, 0) & FD_CLOEXEC != 0)
   }
+
+  @Test func thoseWhoWaitToBeAcceptedAreCounted() throws {
+    let listeners = try Listeners(.tcp(host: "127.0.0.1", port: 0))
+    let listener = listeners.numbers[0]
+    #expect(waitingConnections(on: listener) == 0)
+    var clients: [Int32] = []
+    defer { for client in clients { _ = close(client) } }
+    for count in 1...3 {
+      guard case .inProgress(let client) = connect(to: try listeners.address()) else {
+        throw SystemError.last("connect")
+      }
+      clients.append(client)
+      var entry = pollfd(fd: client, events: Int16(POLLOUT), revents: 0)
+      #expect(poll(&entry, 1, 10_000) == 1)
+      #expect(waitingConnections(on: listener) == count)
+    }
+    guard case .connection(let accepted, _) = accept(from: listener) else {
+      throw SystemError.last("accept4")
+    }
+    defer { _ = close(accepted) }
+    #expect(waitingConnections(on: listener) == 2)
+    #expect(waitingConnections(on: accepted) == nil)
+  }
+
+  @Test func ofAUnixSocketItIsNotKnownWhoWaits() throws {
+    let folder = try SocketFolder()
+    let listeners = try Listeners(.unix(path: "\(folder.path)/s"))
+    #expect(waitingConnections(on: listeners.numbers[0]) == nil)
+  }
 }

@@ -20,10 +20,13 @@ final class ClientListener: Channel {
   }
 
   override func run(_ phase: Phase) {
-    for _ in 0..<Self.acceptsPerTurn {
+    // As many as are there, because one accept(2) too many makes a whole socket before it finds nobody, and costs several
+    // times as much as to ask. Who comes later is told of.
+    let waiting = waitingConnections(on: descriptor) ?? Self.acceptsPerTurn
+    for _ in 0..<min(waiting, Self.acceptsPerTurn) {
       guard acceptOne() else { return }
     }
-    loop.enqueue(self, for: .receiveRequests)
+    if waiting >= Self.acceptsPerTurn { loop.enqueue(self, for: .receiveRequests) }
   }
 
   /// False when there is no more to accept for now.
