@@ -86,7 +86,7 @@ WORKLOADS = [
     *(requests(f"upstreams-{count}", f"100 B over 64 kept connections, {count} upstreams", *SMALL, sockets=count,
                contenders=PROXIES, is_quick=False, family="from 2 to 64 upstreams") for count in (2, 8, 64)),
     *(requests(f"connections-{count}", f"100 B over {count:,} connections, at most 64 at a time", *SMALL,
-               "--inflight", str(min(count, 64)), connections=count, contenders=PROXIES, is_quick=False,
+               "--inflight", str(min(count, 64)), connections=count, contenders=(*PROXIES, "relay"), is_quick=False,
                family=f"from 10 to {MANY:,} connections")
       for count in (10, 100, 1000, MANY)),
 ]
