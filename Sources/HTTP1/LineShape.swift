@@ -14,7 +14,9 @@ struct LineShape: Equatable {
     case incomplete
     case rejected(Rejection)
   }
+}
 
+extension LineShape {
   /// Reads a line as nearly all are: a name of letters and dashes, a colon, one SP, a value without HTAB that neither
   /// begins nor ends with a blank, CRLF. Nil for all others, good and bad, which `read` tells apart.
   @inline(__always)
@@ -27,23 +29,9 @@ struct LineShape: Equatable {
     guard end &+ 1 < bytes.count, bytes[end] == ASCII.carriageReturn, bytes[end &+ 1] == ASCII.lineFeed,
       bytes[end &- 1] != ASCII.space
     else { return nil }
-    nameEnd = colon
-    valueStart = colon &+ 2
-    valueEnd = end
-    self.end = end &+ 2
-    hasUnderscore = false
-    isCanonical = true
-  }
-
-  private init(
-    nameEnd: Int, valueStart: Int, valueEnd: Int, end: Int, hasUnderscore: Bool, isCanonical: Bool
-  ) {
-    self.nameEnd = nameEnd
-    self.valueStart = valueStart
-    self.valueEnd = valueEnd
-    self.end = end
-    self.hasUnderscore = hasUnderscore
-    self.isCanonical = isCanonical
+    self.init(
+      nameEnd: colon, valueStart: colon &+ 2, valueEnd: end, end: end &+ 2, hasUnderscore: false,
+      isCanonical: true)
   }
 
   /// Reads any line, or says what is wrong with it.

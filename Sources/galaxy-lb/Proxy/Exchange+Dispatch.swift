@@ -45,7 +45,7 @@ extension Exchange {
 
   // MARK: Connections
 
-  /// Sends it to `chosen` on a kept or a new connection. True when the request has gone its way.
+  /// Sends it on a kept or a new connection to this upstream. True when the request has gone its way.
   private func reach(_ local: LocalUpstream) -> Bool {
     if let kept = takeKeptConnection(to: local) {
       attach(kept, isReused: true)
@@ -126,7 +126,7 @@ extension Exchange {
     pool.hold(self, ticket)
     worker.loop.setDeadline(of: self, in: milliseconds)
     // An upstream may have become free between the last look and the joining.
-    pool.pool.admitWaiting()
+    pool.admitWaiting()
   }
 
   /// Gives its place up, if it has one.

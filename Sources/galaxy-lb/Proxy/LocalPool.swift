@@ -7,7 +7,6 @@ final class LocalPool: Timed {
   var selector: PoolSelector
   /// What a request of this pool is hashed by; nil when its balancing doesn't hash.
   let requestKey: RequestKey?
-  private let number: Int
   private let loop: EventLoop
   @exclusivity(unchecked) private var kept: [ContiguousArray<UpstreamConnection>]
   /// A reload has put another one in its place.
@@ -27,7 +26,6 @@ final class LocalPool: Timed {
   ) {
     self.pool = pool
     self.loop = loop
-    self.number = number
     selector = PoolSelector(pool, loop: number)
     requestKey = RequestKey(pool.settings.balance)
     kept = Array(repeating: [], count: pool.upstreams.count)
@@ -37,7 +35,7 @@ final class LocalPool: Timed {
 
   deinit { loop.remove(self) }
 
-  /// An upstream has less to do.
+  /// Calls those that wait, as many as there is room for.
   func admitWaiting() { pool.admitWaiting() }
 
   // MARK: Kept connections
