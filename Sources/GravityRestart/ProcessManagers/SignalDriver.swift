@@ -44,6 +44,9 @@ public struct SignalDriver: ProcessManagerDriver {
 
   /// A connection to a socket whose backlog is full can only be tried again (connect(2)).
   private static let busyPause = Duration.milliseconds(20)
+  /// gunicorn removes its pid file and writes it again on each HUP, whoever has sent that.
+  private static let rewriteTime = Duration.seconds(1)
+  private static let rewritePause = Duration.milliseconds(10)
 
   public func checkAccess(within limit: WaitLimit) throws(ProcessManagerError) -> ManagerAccess {
     switch knowledge {
@@ -111,7 +114,9 @@ public struct SignalDriver: ProcessManagerDriver {
       }
     case .source(.file(let path)):
       place = path
-      guard let bytes = readFile(path, atMost: 64) else { return .none("there is no pid file \(path)") }
+      guard let bytes = try readPidFile(path, within: limit) else {
+        return .none("there is no pid file \(path)")
+      }
       let text = String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isWhitespace)
       guard text.count == 1, let number = Int32(text[0]) else {
         throw ProcessManagerError(
@@ -127,6 +132,17 @@ public struct SignalDriver: ProcessManagerDriver {
       throw Self.wrong(process, place, "that is never gunicorn (a socket that systemd has opened says 1)")
     }
     return try check(process, place)
+  }
+
+  /// Nil when there is none, and not only for the moment in which gunicorn writes it again.
+  private func readPidFile(_ path: String, within limit: WaitLimit) throws(ProcessManagerError) -> [UInt8]? {
+    let limit = limit.atMost(Self.rewriteTime)
+    while true {
+      if let bytes = readFile(path, atMost: 64) { return bytes }
+      let end = try? pause(Self.rewritePause, within: limit)
+      if end == .cancelled { throw .cancelled("the look at \(path)") }
+      if limit.deadline.hasPassed { return nil }
+    }
   }
 
   private func check(_ process: Int32, _ place: String) throws(ProcessManagerError) -> Search {

@@ -111,6 +111,20 @@ private final class Sleeper {
     #expect(error?.kind == .wrongState)
   }
 
+  /// gunicorn removes it and writes it again on a HUP.
+  @Test func aPidFileThatIsJustWrittenAgain() throws {
+    let site = try Site(galaxyCode: false)
+    let sleeper = try Sleeper("gunicorn: master [x]", in: site)
+    let file = site.root + "/g.pid"
+    let text = "\(sleeper.number)\n"
+    _ = try SystemCalls.Thread {
+      usleep(50_000)
+      try? text.write(toFile: file, atomically: true, encoding: .utf8)
+    }
+    let driver = SignalDriver(.file(file))
+    #expect(try driver.inspect(target(.unix(path: "/nowhere")), within: patience).process == sleeper.number)
+  }
+
   @Test(arguments: ["", "x", "-5", "0", "1", "12 13", "99999999999"])
   func pidFilesWithSomethingElse(_ text: String) throws {
     let site = try Site(galaxyCode: false)
