@@ -1,6 +1,7 @@
 import EventLoop
 import Glibc
 import HTTP1
+import Synchronization
 import SystemCalls
 import UpstreamPool
 
@@ -129,24 +130,58 @@ private func measureChunks(of size: Int) {
   }
 }
 
-private func measureBalancing(_ name: String, _ algorithm: BalancingAlgorithm, upstreams count: Int) {
+private func pool(_ algorithm: BalancingAlgorithm, upstreams count: Int, loops: Int) -> Pool {
   let upstreams = (0..<count).map { index in
     let path = "/nowhere/\(index).sock"
     return Upstream(
       UpstreamSettings(name: "u\(index)", endpoint: .unix(path: path)), health: HealthSettings(),
       index: index,
-      address: SocketAddress(unixPath: path), loops: 1, now: 0
+      address: SocketAddress(unixPath: path), loops: loops, now: 0
     ) { _, _ in }
   }
   var settings = PoolSettings(name: "p", upstreams: upstreams.map(\.settings))
   settings.balance = algorithm
-  var selector = PoolSelector(Pool(settings, upstreams: upstreams), loop: 0, seed: 1)
+  return Pool(settings, upstreams: upstreams)
+}
+
+private func measureBalancing(_ name: String, _ algorithm: BalancingAlgorithm, upstreams count: Int) {
+  var selector = PoolSelector(pool(algorithm, upstreams: count, loops: 1), loop: 0, seed: 1)
   let none = UpstreamSet()
   var key: UInt64 = 0
   measure("balancing, \(name), \(count) upstreams") {
     key &+= 0x9E37_79B9_7F4A_7C15
     return selector.choose(.anything, key: key, excluding: none, now: 1_000_000)?.index ?? -1
   }
+}
+
+/// One loop's requests, without their bytes: each is given to an upstream and ends.
+private struct Leasing {
+  private var selector: PoolSelector
+  private var count: Int64 = 0
+
+  init(_ pool: Pool, loop: Int) { selector = PoolSelector(pool, loop: loop, seed: 1) }
+
+  mutating func lease() -> Int {
+    count += 1
+    // A busy loop has about so many in a millisecond.
+    let chosen = selector.choose(.eligible, excluding: UpstreamSet(), now: count / 64)
+    guard let lease = chosen?.lease(.ordinary) else { return -1 }
+    return lease.upstream.index
+  }
+}
+
+private func measureLeases() throws {
+  let pool = pool(.leastConnections, upstreams: 2, loops: 2)
+  var leasing = Leasing(pool, loop: 0)
+  measure("balancing and a lease, 2 upstreams") { leasing.lease() }
+  let isOver = Atomic<Bool>(false)
+  let other = try Thread {
+    var leasing = Leasing(pool, loop: 1)
+    while !isOver.load(ordering: .relaxed) { _ = leasing.lease() }
+  }
+  measure("the same while another loop does so too") { leasing.lease() }
+  isOver.store(true, ordering: .relaxed)
+  other.join()
 }
 
 private func measureDeadlines() throws {
@@ -176,5 +211,6 @@ for count in [2, 8, 64] {
   measureBalancing("random-two", .randomTwo, upstreams: count)
   measureBalancing("hash", .hash(.clientAddress), upstreams: count)
 }
+try measureLeases()
 try measureDeadlines()
 print("(\(seen & 1))")

@@ -7,11 +7,18 @@ public final class LocalUpstream {
   public let upstream: Upstream
   /// What this loop counts about it.
   public let statistics: UpstreamStatistics
+  private let loop: Int
+  private let leases: LeaseCounts
+  /// `maximumConnections`: where it is set, leases are counted in one place, too.
+  private let limit: Int?
 
   /// - Parameter loop: the number of the loop.
   public init(_ upstream: Upstream, loop: Int) {
     self.upstream = upstream
+    self.loop = loop
     statistics = upstream.statistics[loop]
+    leases = upstream.ledger.leases
+    limit = upstream.settings.maximumConnections
   }
 
   /// Its place in its pool.
@@ -20,21 +27,33 @@ public final class LocalUpstream {
   /// As `lease`, but nil when it has as much work as it may have: another loop may have taken the last room since it
   /// was looked for.
   public func leaseIfRoom(_ traffic: TrafficClass) -> UpstreamLease? {
-    guard let limit = upstream.settings.maximumConnections else { return lease(traffic) }
-    var held = upstream.inFlight
-    while held < limit {
-      let (taken, seen) = upstream.ledger.leases.weakCompareExchange(
-        expected: held, desired: held + 1, ordering: .relaxed)
-      if taken { return UpstreamLease(self, traffic) }
-      held = seen
+    guard let limit else { return UpstreamLease(self, traffic) }
+    var taken = upstream.ledger.placesTaken.load(ordering: .relaxed)
+    while taken < limit {
+      let (isMine, seen) = upstream.ledger.placesTaken.weakCompareExchange(
+        expected: taken, desired: taken + 1, ordering: .relaxed)
+      if isMine { return UpstreamLease(self, traffic) }
+      taken = seen
     }
     return nil
   }
 
   /// Counts one piece of work from now until the lease goes.
   public func lease(_ traffic: TrafficClass) -> UpstreamLease {
-    upstream.ledger.leases.wrappingAdd(1, ordering: .relaxed)
+    if limit != nil { upstream.ledger.placesTaken.wrappingAdd(1, ordering: .relaxed) }
     return UpstreamLease(self, traffic)
+  }
+
+  /// A lease begins, whose place is taken.
+  fileprivate func begin(_ traffic: TrafficClass) {
+    leases.begin(loop: loop)
+    statistics.begin(traffic)
+  }
+
+  fileprivate func end(_ traffic: TrafficClass) {
+    statistics.end(traffic)
+    leases.end(loop: loop)
+    if limit != nil { upstream.ledger.placesTaken.wrappingSubtract(1, ordering: .sequentiallyConsistent) }
   }
 }
 
@@ -45,11 +64,11 @@ public struct UpstreamLease: ~Copyable {
   private let local: LocalUpstream
   public private(set) var traffic: TrafficClass
 
-  /// Of work that is counted over all loops already.
+  /// Of work whose place is taken, where places are limited.
   fileprivate init(_ local: LocalUpstream, _ traffic: TrafficClass) {
     self.local = local
     self.traffic = traffic
-    local.statistics.begin(traffic)
+    local.begin(traffic)
   }
 
   public var upstream: Upstream { local.upstream }
@@ -63,7 +82,6 @@ public struct UpstreamLease: ~Copyable {
   }
 
   deinit {
-    local.statistics.end(traffic)
-    local.upstream.ledger.leases.wrappingSubtract(1, ordering: .releasing)
+    local.end(traffic)
   }
 }

@@ -68,8 +68,7 @@ public final class Pool: Sendable {
       var room = WaitingLine.Room()
       for upstream in upstreams where upstream.state.isEligible {
         room.upstreams += 1
-        if let limit = upstream.settings.maximumConnections {
-          let free = max(0, limit - upstream.inFlight)
+        if let free = upstream.room {
           room.atOnce += free
           room.atAll += free
         } else {

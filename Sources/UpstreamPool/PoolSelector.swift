@@ -2,7 +2,7 @@
 public struct PoolSelector {
   public let pool: Pool
   private let upstreams: [LocalUpstream]
-  private var standings = Standings()
+  private var standings: Standings
   private let algorithm: Algorithm
   private var leastConnections = LeastConnections()
   private var roundRobin = RoundRobin()
@@ -35,6 +35,7 @@ public struct PoolSelector {
   ///   - seed: of what is random in its choices; by default one of the system's.
   public init(_ pool: Pool, loop: Int, seed: UInt64 = .random(in: 0 ... .max)) {
     self.pool = pool
+    standings = Standings(loop: loop)
     upstreams = pool.upstreams.map { LocalUpstream($0, loop: loop) }
     algorithm = Algorithm(pool.settings.balance)
     consistentHash = ConsistentHash(
@@ -75,7 +76,7 @@ public struct PoolSelector {
   /// An upstream that was down, and that this request is to try: one after each pause. A backup is not tried while
   /// others serve.
   public mutating func chooseTrial(excluding tried: UpstreamSet, now: Int64) -> LocalUpstream? {
-    standings.update(from: pool)
+    standings.update(from: pool, now: now)
     guard standings.hasLastResort else { return nil }
     let place = pool.upstreams.firstIndex {
       $0.rank == .lastResort && $0.hasRoom && !tried.contains($0.index)
@@ -93,9 +94,8 @@ public struct PoolSelector {
     let slowStart = pool.settings.slowStart
     func load(_ place: Int) -> (leases: Int, weight: Int)? {
       let standing = standings[place]
-      guard standing.rank == rank, !tried.contains(place) else { return nil }
+      guard standing.rank == rank, !tried.contains(place), standing.hasRoom else { return nil }
       let leases = standing.inFlight
-      guard leases < standing.limit else { return nil }
       guard slowStart > 0 else { return (leases, standing.weight) }
       let weight = standing.upstream._withUnsafeGuaranteedRef {
         $0.balancingWeight(slowStart: slowStart, now: now)

@@ -157,7 +157,7 @@ public final class Upstream: Sendable {
   // MARK: Work
 
   /// Leases alive, over all loops and classes.
-  public var inFlight: Int { ledger.leases.load(ordering: .relaxed) }
+  public var inFlight: Int { ledger.leases.all }
 
   /// Leases of one class that are alive, over all loops. Not one moment's number while several loops change it.
   func inFlight(_ traffic: TrafficClass) -> Int { statistics.reduce(0) { $0 + $1.inFlight(traffic) } }
@@ -177,11 +177,13 @@ public final class Upstream: Sendable {
     ledger.admission.withLock { $0.note(atWork: unanswered) }
   }
 
-  /// True while it has less work than `maximumConnections`.
-  public var hasRoom: Bool {
-    guard let limit = settings.maximumConnections else { return true }
-    return inFlight < limit
+  /// How much more work it may have by `maximumConnections`; nil when nothing is said about that.
+  var room: Int? {
+    settings.maximumConnections.map { max(0, $0 - ledger.placesTaken.load(ordering: .relaxed)) }
   }
+
+  /// True while it may have more work.
+  public var hasRoom: Bool { room != 0 }
 
   // MARK: Health
 

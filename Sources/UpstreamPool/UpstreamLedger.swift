@@ -6,8 +6,11 @@ import Synchronization
 final class UpstreamLedger: Sendable {
   /// What each loop counts, by the loop's number.
   let statistics: [UpstreamStatistics]
-  /// Leases alive, over all loops and classes.
-  let leases = Atomic<Int>(0)
+  /// Leases alive, over all classes.
+  let leases: LeaseCounts
+  /// Those among them that began where `maximumConnections` was set, counted in one place, so that all loops together
+  /// keep to it. What began before a reload has set it is not among them.
+  let placesTaken = Atomic<Int>(0)
   /// Per cent of its traffic that it gets.
   let share = Atomic<Int>(Upstream.wholeShare)
   /// How many it gets at a time from those that wait.
@@ -22,6 +25,7 @@ final class UpstreamLedger: Sendable {
 
   init(loops: Int, now: Int64) {
     statistics = (0..<loops).map { _ in UpstreamStatistics() }
+    leases = LeaseCounts(loops: loops)
     wish = Mutex(Wish(since: now))
   }
 

@@ -62,6 +62,22 @@ import UpstreamPool
     #expect(old.state.isEligible && old.administrativeReason == nil)
   }
 
+  /// What began before there was a limit can't be asked to keep to it.
+  @Test func aLimitHoldsForWhatBeginsUnderIt() throws {
+    let before = try Site(settings(), log: log)
+    let old = LocalUpstream(before.pools[0].upstreams[0], loop: 0)
+    let lease = old.lease(.ordinary)
+    let after = try Site(
+      settings { $0.pools[0].upstreams[0].maximumConnections = 1 }, replacing: before, log: log)
+    let new = LocalUpstream(after.pools[0].upstreams[0], loop: 1)
+    let next = new.leaseIfRoom(.ordinary)
+    #expect(next != nil && new.leaseIfRoom(.ordinary) == nil && new.upstream.inFlight == 2)
+    _ = consume lease
+    #expect(!new.upstream.hasRoom && new.upstream.inFlight == 1)
+    _ = consume next
+    #expect(new.upstream.hasRoom && new.upstream.inFlight == 0)
+  }
+
   @Test func whatIsKnownOfHealthGoesOn() throws {
     let before = try Site(settings(), log: log)
     before.pools[0].upstreams[1].noteFailure(.unreachable, now: 1000)

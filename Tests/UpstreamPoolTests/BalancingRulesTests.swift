@@ -33,7 +33,7 @@ import Testing
         upstreams: try upstreams.enumerated().map { index, upstream in
           Upstream(
             upstream, health: settings.health, index: index,
-            address: try SocketAddress.resolve(upstream.endpoint), loops: 1, now: 0
+            address: try SocketAddress.resolve(upstream.endpoint), loops: 4, now: 0
           ) { _, _ in }
         })
       selector = PoolSelector(pool, loop: 0, seed: 5)
@@ -97,12 +97,14 @@ import Testing
   /// Guards against a look and a counting that another loop can come between.
   @Test func limitsHoldOverLoops() throws {
     let upstream = try Bench(.leastConnections) { $1.maximumConnections = 1 }.pool.upstreams[0]
+    let held = Atomic<Int>(0)
     let most = Atomic<Int>(0)
-    DispatchQueue.concurrentPerform(iterations: 4) { _ in
-      let local = LocalUpstream(upstream, loop: 0)
+    DispatchQueue.concurrentPerform(iterations: 4) { loop in
+      let local = LocalUpstream(upstream, loop: loop)
       for _ in 0..<500_000 {
         guard let lease = local.leaseIfRoom(.ordinary) else { continue }
-        most.max(upstream.inFlight, ordering: .relaxed)
+        most.max(held.add(1, ordering: .relaxed).newValue, ordering: .relaxed)
+        held.subtract(1, ordering: .relaxed)
         _ = consume lease
       }
     }

@@ -43,6 +43,22 @@ import Testing
     #expect(lease.upstream.inFlight == 1)
   }
 
+  /// What other loops have is looked at when a millisecond has passed, and whenever states have changed.
+  @Test func leasesOfOtherLoopsCount() {
+    let upstreams = (0..<3).map { makeUpstream($0) }
+    let selector = Selector(upstreams)
+    let first = upstreams[0].lease(.ordinary, loop: 1)
+    #expect(Set(choices(4, selector, now: 5)) == [1, 2])
+    let second = upstreams[1].lease(.ordinary, loop: 2)
+    #expect(Set(choices(4, selector, now: 6)) == [2])
+    let third = upstreams[2].lease(.ordinary, loop: 1)
+    let fourth = upstreams[2].lease(.ordinary, loop: 2)
+    upstreams[2].weight = 1
+    #expect(Set(choices(4, selector, now: 6)) == [0, 1])
+    #expect(first.upstream.inFlight == 1 && second.upstream.inFlight == 1)
+    #expect(third.upstream.inFlight == 2 && fourth.upstream.inFlight == 2)
+  }
+
   @Test func thoseThatWereTriedAreLeftOut() {
     let selector = Selector((0..<3).map { makeUpstream($0) })
     #expect(choices(2, selector, excluding: [0, 2]) == [1, 1])
