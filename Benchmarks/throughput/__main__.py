@@ -75,17 +75,19 @@ def main():
     verify_all([name for name in ALL[:4] if not options.contender or name in options.contender])
     results = {"machine": where, "rounds": options.rounds, "scale": options.scale, "workloads": {}}
     sections, growth = [], []
-    for family, workloads in families(chosen).items():
+    for workloads in families(chosen).values():
         found = measure(workloads, options)
         results["workloads"] |= found
         for workload in workloads:
             own = found[workload.name]
             print(table.text(workload, own), flush=True)
             sections.append(table.markdown(workload, own, f"make benchmark OPTIONS='--workload {workload.name}'"))
-        if len(workloads) > 1:
-            first, last = (found[workload.name]["runs"] for workload in (workloads[0], workloads[-1]))
-            growth.append(table.growth(family, first, last))
-            print(growth[-1], "\n", flush=True)
+        first, *others = workloads
+        for workload in others:
+            if workload.growth:
+                runs = (found[each.name]["runs"] for each in (first, workload))
+                growth.append(table.growth(workload.growth, *runs))
+                print(growth[-1], "\n", flush=True)
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(results, file, indent=1)
     if options.markdown:

@@ -8,9 +8,9 @@ import threading
 
 from throughput import programs
 from throughput.measure import SystemCalls, cpu_nanoseconds, memory, with_descendants
-from throughput.peers import PEERS
+from throughput.peers import PEERS, Processes
 
-CONTENDERS = {**PEERS, programs.Relay.name: programs.Relay}
+CONTENDERS = PEERS | {kind.name: kind for kind in (Processes, programs.Relay)}
 
 
 class Stage:
@@ -79,7 +79,8 @@ class PeakMemory(threading.Thread):
 
 
 def processes(stage):
-    return sorted(with_descendants(stage.contender.process.pid))
+    members = getattr(stage.contender, "members", [stage.contender])
+    return sorted(pid for member in members for pid in with_descendants(member.process.pid))
 
 
 def load(workload, stage, words, patience):

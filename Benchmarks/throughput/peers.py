@@ -6,6 +6,7 @@ headers that say who a user is, check the health of upstreams where they can, an
 
 import os
 import resource
+from dataclasses import replace
 
 from proxy import Proxy, debian_binary, envoy_binary, galaxy_lb_binary
 
@@ -53,6 +54,32 @@ pools:
     hold: {{time: 30s}}
     upstreams:
 {upstreams}""")]
+
+
+class Processes:
+    """A galaxy-lb of one thread in place of each thread, with a port of its own: the floor for threads, because they share
+    nothing."""
+
+    name = "processes"
+
+    def __init__(self, sockets, folder, setup):
+        self.members = []
+        try:
+            for number in range(setup.workers):
+                own = os.path.join(folder, f"{self.name}-{number}")
+                os.mkdir(own)
+                self.members.append(GalaxyLB(sockets, own, replace(setup, workers=1)))
+        except BaseException:
+            self.stop()
+            raise
+
+    @property
+    def addresses(self):
+        return [address for member in self.members for address in member.addresses]
+
+    def stop(self):
+        for member in self.members:
+            member.stop()
 
 
 class Nginx(Peer):

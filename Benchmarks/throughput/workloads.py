@@ -8,7 +8,7 @@ from throughput.setup import Setup
 MIB = 1 << 20
 GIB = 1 << 30
 PROXIES = ("galaxy-lb", "nginx", "haproxy", "envoy")
-ALL = (*PROXIES, "relay", "no proxy")
+ALL = (*PROXIES, "processes", "relay", "no proxy")
 # HAProxy wants room for two open files of each connection.
 MANY = min(10000, CONNECTIONS // 1000 * 1000)
 
@@ -28,7 +28,7 @@ class Workload:
     volume: int = 0
     # Good answers that there must be; None for as many as there are.
     answers: int | None = None
-    contenders: tuple = ALL
+    contenders: tuple = (*PROXIES, "relay", "no proxy")
     shows_latency: bool = False
     # Whether system calls are counted (in a run of its own) and instructions (callgrind; at most for two workloads).
     counts_calls: bool = False
@@ -41,8 +41,10 @@ class Workload:
     memory_aim: int | None = None
     # Part of `make benchmark-quick`.
     is_quick: bool = True
-    # Those of one family are measured in the same rounds, because what counts is how the first compares with the last.
+    # Those of one family are measured in the same rounds, because what counts is how they compare with the first.
     family: str = ""
+    # From where to where it is from the first of its family, if that is to be told.
+    growth: str = ""
 
 
 def requests(name, title, *arguments, connections=64, **options):
@@ -58,9 +60,14 @@ SMALL = body(100)
 
 WORKLOADS = [
     requests("kept", "100 B over 64 kept connections", *SMALL, aim=0.72, counts_calls=True, counts_instructions=True,
-             family="from 1 to 2 threads"),
-    requests("2-threads", "100 B over 64 kept connections, 2 threads", *SMALL, setup=Setup(workers=2),
-             contenders=PROXIES, family="from 1 to 2 threads"),
+             family="threads"),
+    # The same load for each thread as there, and the same for both together.
+    requests("2-threads", "100 B over 128 kept connections, 2 threads", *SMALL, connections=128, setup=Setup(workers=2),
+             contenders=(*PROXIES, "processes"), family="threads",
+             growth="from 1 to 2 threads with 64 connections each"),
+    requests("2-threads-shared", "100 B over 64 kept connections, 2 threads", *SMALL, setup=Setup(workers=2),
+             contenders=(*PROXIES, "processes"), is_quick=False, family="threads",
+             growth="from 1 to 2 threads with 64 connections in all"),
     requests("each", "100 B, a connection per request", *SMALL, "--each", aim=0.80, counts_calls=True,
              counts_instructions=True),
     requests("each-deferred", "100 B, a connection per request, deferred accept", *SMALL, "--each",
@@ -84,9 +91,10 @@ WORKLOADS = [
     Workload("slow", "200 slow readers of 1 MiB", "readers", ("--answers", "2"), seconds=None, volume=MIB, answers=400,
              setup=Setup(bodies="slow"), memory="peak", connections=200, aim=1.0, memory_aim=10240),
     *(requests(f"upstreams-{count}", f"100 B over 64 kept connections, {count} upstreams", *SMALL, sockets=count,
-               contenders=PROXIES, is_quick=False, family="from 2 to 64 upstreams") for count in (2, 8, 64)),
+               contenders=PROXIES, is_quick=False, family="upstreams",
+               growth="from 2 to 64 upstreams" if count == 64 else "") for count in (2, 8, 64)),
     *(requests(f"connections-{count}", f"100 B over {count:,} connections, at most 64 at a time", *SMALL,
                "--inflight", str(min(count, 64)), connections=count, contenders=(*PROXIES, "relay"), is_quick=False,
-               family=f"from 10 to {MANY:,} connections")
+               family="connections", growth=f"from 10 to {MANY:,} connections" if count == MANY else "")
       for count in (10, 100, 1000, MANY)),
 ]
